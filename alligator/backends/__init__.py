@@ -1,0 +1,1 @@
+"""Broker clients: one module a broker, one contract (`base`) for all."""

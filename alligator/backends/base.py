@@ -1,0 +1,540 @@
+"""The contract every broker client keeps, and the value types it speaks.
+
+A task's body is opaque bytes here. What a broker counts and orders by (queue, priority, due time,
+attempts, deliveries, failures) lives beside the body, so acking, listing and moving never parse
+one, and a task class with a body of its own (compressed, say) works on every broker.
+
+The life of a task, by the verb that moves it::
+
+    push ──► waiting ◄─────────────── due ── delayed | retrying
+      │         │  ▲                            ▲
+      │         │  └─ lease lost, Release       │ Retry
+      │         ▼                               │
+      │      running ── Ack ──► gone      ──────┘
+      │         │
+      │         └─ Fail ──► failed ── requeue ──► waiting
+      └──► blocked ── the last task it depends on is acked ──► waiting | delayed
+
+`claim` takes a task into running from every other state; `cancel` and `drop_all` remove it from
+every state but running.
+"""
+
+from __future__ import annotations
+
+import abc
+import json
+import os
+import socket
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar, NamedTuple, Protocol
+
+from ..exceptions import BodyTooLarge, InvalidName, InvalidTask, UnsupportedByBroker
+
+#: Seconds a reserved task stays with its worker unless extended; the DSN option `lease` overrides.
+DEFAULT_LEASE = 10.0
+
+#: Priorities a task may have. Higher runs first; 0 is the default.
+MIN_PRIORITY, MAX_PRIORITY = -1000, 1000
+
+#: Failures kept with a task, the newest ones; a traceback is cut to its last MAX_TRACEBACK chars.
+MAX_FAILURES = 10
+MAX_TRACEBACK = 8000
+
+#: Characters a task id or a queue name may have.
+MAX_NAME = 200
+
+
+class State(StrEnum):
+    """Where a task is while a broker holds it."""
+
+    WAITING = "waiting"
+    DELAYED = "delayed"
+    RETRYING = "retrying"  # it failed, and its next try is due at a set time
+    BLOCKED = "blocked"  # tasks it depends on have not succeeded
+    RUNNING = "running"  # under a lease
+    FAILED = "failed"
+
+
+class Capability(StrEnum):
+    """What a broker can do beyond the part of the contract that all of them keep."""
+
+    SHARED = "be seen by other processes"
+    CUSTOM_IDS = "keep the id that the pusher chose"
+    UNIQUE = "hold one task for a unique key"
+    DEPENDENCIES = "hold a task back until others have succeeded"
+    RESULTS = "store results"
+    STEAL = "take over a task that a worker holds"
+    TIMED_LEASES = "end a lease by time alone"
+    RETRYING = "tell retrying tasks from delayed ones"
+    SUBSECOND = "delay by parts of a second"
+
+
+class Entry(NamedTuple):
+    """One task to push.
+
+    Attributes:
+        task_id: unique among all queues of the broker.
+        body: the serialized task.
+        delay_until: Unix time before which it does not run, or None.
+        priority: MIN_PRIORITY to MAX_PRIORITY, higher first.
+        depends_on: ids that have to succeed first. Ids unknown to the broker count as done.
+        unique: while a task with this key is held and has not failed, no second one is queued.
+    """
+
+    task_id: str
+    body: bytes
+    delay_until: float | None = None
+    priority: int = 0
+    depends_on: tuple[str, ...] = ()
+    unique: str | None = None
+
+
+class Receipt(NamedTuple):
+    """What became of an Entry: the id under which the task is held, and whether this push queued
+    it (False: the broker held that id, or that unique key, already)."""
+
+    task_id: str
+    queued: bool
+
+
+class Failure(NamedTuple):
+    """One try that failed.
+
+    Attributes:
+        error: "TypeName: message", one line where possible.
+        traceback: the formatted traceback, or "" where there was none.
+        at: Unix time.
+        worker: who ran it ("host:pid").
+    """
+
+    error: str
+    traceback: str
+    at: float
+    worker: str
+
+
+class Lease(NamedTuple):
+    """A task that was handed out.
+
+    Attributes:
+        token: the fence. A settle counts only while the broker holds this very token for the task.
+        attempts: tries that ended in an exception so far.
+        deliveries: times it was handed out to run, this one included; handed-back ones don't count.
+    """
+
+    queue: str
+    task_id: str
+    body: bytes
+    token: str
+    priority: int = 0
+    attempts: int = 0
+    deliveries: int = 1
+
+
+class Ack(NamedTuple):
+    """Done: remove the task; keep `result` (JSON) for `result_ttl` seconds when that is above 0."""
+
+    lease: Lease
+    result: bytes = b""
+    result_ttl: float = 0.0
+
+
+class Retry(NamedTuple):
+    """This try failed: count it, and queue `body` again at the tail, due in `delay` seconds."""
+
+    lease: Lease
+    body: bytes
+    delay: float
+    failure: Failure
+
+
+class Fail(NamedTuple):
+    """Failed for good: count the try, and keep the task in the failed set."""
+
+    lease: Lease
+    failure: Failure
+
+
+class Release(NamedTuple):
+    """Hand back to where it stood. `charged`: the delivery stays counted (its worker died)."""
+
+    lease: Lease
+    charged: bool = False
+
+
+Outcome = Ack | Retry | Fail | Release
+
+
+class Settled(NamedTuple):
+    """The answer to `settle`: for each outcome whether its lease still held, and new leases."""
+
+    accepted: list[bool]
+    leases: list[Lease]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Everything a broker knows about one task it holds.
+
+    Attributes:
+        pushed_at, due, lease_until: Unix times; due is None when nothing holds it back by time,
+            lease_until is None unless it is running under a timed lease.
+        worker: who runs it, or None.
+        failures: the newest tries that failed, oldest first.
+        depends_on: ids that have yet to succeed.
+    """
+
+    queue: str
+    task_id: str
+    state: State
+    body: bytes
+    priority: int = 0
+    attempts: int = 0
+    deliveries: int = 0
+    pushed_at: float | None = None
+    due: float | None = None
+    lease_until: float | None = None
+    worker: str | None = None
+    failures: tuple[Failure, ...] = ()
+    depends_on: tuple[str, ...] = ()
+    unique: str | None = None
+
+
+class Page(NamedTuple):
+    """Some records of one state, in its order, and the cursor of the next page (None: the end)."""
+
+    records: list[Record]
+    cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many tasks of a queue are in each state; oldest_age: seconds since the push of the task
+    that is first in line, None when none waits."""
+
+    queue: str
+    waiting: int = 0
+    delayed: int = 0
+    retrying: int = 0
+    blocked: int = 0
+    running: int = 0
+    failed: int = 0
+    oldest_age: float | None = None
+
+
+class FinishedState(StrEnum):
+    """How a task ended, as far as the broker can tell."""
+
+    SUCCESS = "success"
+    FAILED = "failed"
+    GONE = "gone"  # canceled, dropped, or done with no result kept
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A task that will not run again by itself; `result` is JSON, for SUCCESS only."""
+
+    state: FinishedState
+    result: bytes | None = None
+    failure: Failure | None = None
+
+
+class FiveVerbs(Protocol):
+    """The least a backend can be. Gator and Worker run with it, at most once: a task leaves the
+    queue before it runs."""
+
+    def len(self, queue_name: str) -> int:
+        """Count the tasks that have yet to run."""
+
+    def drop_all(self, queue_name: str) -> object:
+        """Remove every task of the queue."""
+
+    def push(
+        self, queue_name: str, task_id: str, data: bytes, delay_until: float | None = None
+    ) -> str:
+        """Add a task; return the id under which `get` finds it."""
+
+    def pop(self, queue_name: str) -> bytes | None:
+        """Remove the next task that is due and return its data."""
+
+    def get(self, queue_name: str, task_id: str) -> bytes | None:
+        """Remove one task and return its data."""
+
+
+class Backend(abc.ABC):
+    """A whole broker client. Subclasses are named `Client` and take one argument, the DSN.
+
+    A client may be used by several threads at once, and in a process forked after it was made (it
+    then opens connections of its own). Making one does not connect; the first verb does.
+
+    Attributes:
+        capabilities: what it can do beyond the common part.
+        body_limit: bytes a body may have, or None.
+        lease_seconds: how long a lease lasts without `extend`.
+        worker: the name written beside leases and failures.
+    """
+
+    capabilities: ClassVar[frozenset[Capability]]
+    broker: ClassVar[str]
+    body_limit: int | None = None
+    lease_seconds: float = DEFAULT_LEASE
+
+    def __init__(self) -> None:
+        self.worker = f"{socket.gethostname()}:{os.getpid()}"
+
+    # -- queueing ---------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def push_many(self, queue_name: str, entries: Sequence[Entry]) -> list[Receipt]:
+        """Queue the entries in their order, all or none, in one round trip.
+
+        An id that the broker holds in any state, failed included, is not queued again. An entry
+        may depend on an earlier one. One that depends on nothing unfinished waits, or is delayed.
+
+        Returns:
+            A receipt an entry, in order.
+        """
+
+    # -- working ----------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def reserve(self, queues: Sequence[str], limit: int) -> list[Lease]:
+        """Take up to `limit` tasks that are ready now under leases, without waiting.
+
+        Queues are in order of preference: a later one is looked at when the earlier ones have
+        nothing ready. Within a queue: higher priority first, then first in, first out. Tasks whose
+        time has come and tasks whose lease was lost are ready.
+        """
+
+    @abc.abstractmethod
+    def settle(
+        self, outcomes: Sequence[Outcome], queues: Sequence[str] = (), limit: int = 0
+    ) -> Settled:
+        """End leases, then reserve up to `limit` from `queues`, in one round trip.
+
+        An outcome whose lease is lost changes nothing and reports False.
+        """
+
+    @abc.abstractmethod
+    def extend(self, leases: Sequence[Lease]) -> list[bool]:
+        """Start each lease's time anew; False where it was lost."""
+
+    @abc.abstractmethod
+    def wait(self, queues: Sequence[str], timeout: float, wake_on: int | None = None) -> None:
+        """Return when a task may be ready in one of the queues, when the file descriptor
+        `wake_on` is readable, or after `timeout` seconds. It takes nothing, and may return early.
+        """
+
+    @abc.abstractmethod
+    def claim(self, task_id: str, force: bool = False) -> Lease | None:
+        """Take one task under a lease, from any state but running.
+
+        Args:
+            force: take it from the worker that holds it, too; that worker's lease is then lost.
+
+        Returns:
+            The lease, or None when no queue has the task.
+
+        Raises:
+            TaskRunning: a worker holds it, and `force` is False.
+            UnsupportedByBroker: `force` on a broker that cannot take over a running task.
+        """
+
+    # -- looking and mending ------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def queues(self) -> list[str]:
+        """Return the names of all queues that hold a task, sorted."""
+
+    @abc.abstractmethod
+    def counts(self, queue_name: str) -> Counts:
+        """Count the tasks of one queue by state."""
+
+    @abc.abstractmethod
+    def peek(
+        self,
+        queue_name: str,
+        state: State,
+        limit: int = 20,
+        cursor: str | None = None,
+        reverse: bool = False,
+    ) -> Page:
+        """Return one page of the tasks in one state, changing nothing.
+
+        Order: waiting as they will run; delayed and retrying by due time; running by end of lease
+        or start; failed by time of failure; blocked by time of push.
+        """
+
+    @abc.abstractmethod
+    def find(self, task_id: str) -> Record | None:
+        """Return what is known about one task, whichever queue and state it is in."""
+
+    @abc.abstractmethod
+    def cancel(self, task_id: str) -> bytes | None:
+        """Remove one task that is not running. Tasks that depend on it stay blocked.
+
+        Returns:
+            Its body, or None when no queue has the task.
+
+        Raises:
+            TaskRunning: a worker holds it.
+        """
+
+    @abc.abstractmethod
+    def requeue(self, task_id: str) -> bool:
+        """Make one failed, delayed, retrying or blocked task ready now, at the tail of its queue,
+        with attempts and deliveries at 0 and its failures kept.
+
+        Returns:
+            True when it is waiting now; False when no queue has the task.
+
+        Raises:
+            TaskRunning: a worker holds it.
+        """
+
+    @abc.abstractmethod
+    def drop(self, queue_name: str, states: Collection[State]) -> int:
+        """Remove the queue's tasks that are in one of `states` and return how many. Running ones
+        cannot be dropped: asking raises ValueError."""
+
+    # -- results ----------------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def result(self, task_id: str) -> bytes | None:
+        """Return the JSON result kept by an Ack, or None."""
+
+    @contextmanager
+    def watching(self, task_id: str) -> Iterator[Callable[[float], None]]:
+        """Yield a function that waits until the task may have finished, or for so many seconds."""
+        self.require(Capability.RESULTS)
+        yield lambda seconds: time.sleep(min(seconds, 0.05))
+
+    # -- the connection -----------------------------------------------------------------------
+
+    @abc.abstractmethod
+    def ping(self) -> str:
+        """Return the broker's name and version, having asked it.
+
+        Raises:
+            BrokerUnreachable: no answer.
+            BrokerRefused: it will not serve us, with the reason.
+        """
+
+    @abc.abstractmethod
+    def close(self) -> None:
+        """Close every connection. Leases still held are lost to others at once or by time."""
+
+    # -- what follows from the above ------------------------------------------------------------
+
+    def require(self, capability: Capability) -> None:
+        """Raise UnsupportedByBroker unless this broker has the capability."""
+        if capability not in self.capabilities:
+            raise UnsupportedByBroker(f"{self.broker} cannot {capability.value}")
+
+    def check(self, queue_name: str, entries: Sequence[Entry]) -> None:
+        """Raise for the first thing in a push that this broker cannot keep; push_many calls it
+        before it sends anything."""
+        check_name("queue name", queue_name)
+        for entry in entries:
+            check_name("task id", entry.task_id)
+            if entry.unique is not None:
+                check_name("unique key", entry.unique)
+                self.require(Capability.UNIQUE)
+            if entry.depends_on:
+                self.require(Capability.DEPENDENCIES)
+            if not MIN_PRIORITY <= entry.priority <= MAX_PRIORITY:
+                raise InvalidTask(
+                    f"priority {entry.priority} is outside {MIN_PRIORITY} to {MAX_PRIORITY}"
+                )
+            if self.body_limit is not None and len(entry.body) > self.body_limit:
+                raise BodyTooLarge(
+                    f"the task is {len(entry.body)} bytes and {self.broker} takes "
+                    f"{self.body_limit}; pass an id or a path instead of the data"
+                )
+
+    def finished(self, task_id: str) -> Finished | None:
+        """Return how a task ended, or None while it has yet to."""
+        # The result first: a task acked between the two looks is then not taken for gone.
+        result = self.result(task_id)
+        if result is None:
+            record = self.find(task_id)
+            if record is not None:
+                if record.state is not State.FAILED:
+                    return None
+                failure = record.failures[-1] if record.failures else None
+                return Finished(FinishedState.FAILED, failure=failure)
+            result = self.result(task_id)
+        if result is None:
+            return Finished(FinishedState.GONE)
+        return Finished(FinishedState.SUCCESS, result=result)
+
+    def wait_finished(self, task_id: str, timeout: float | None = None) -> Finished | None:
+        """Wait until a task has ended; None when `timeout` seconds pass first."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        with self.watching(task_id) as wait:
+            while True:
+                finished = self.finished(task_id)
+                left = 2.0 if deadline is None else deadline - time.monotonic()
+                if finished is not None or left <= 0:
+                    return finished
+                wait(min(left, 2.0))
+
+    def drop_all(self, queue_name: str) -> int:
+        """Remove every task of the queue that is not running; return how many."""
+        return self.drop(queue_name, [state for state in State if state is not State.RUNNING])
+
+    def len(self, queue_name: str) -> int:
+        """Count the tasks that have yet to run: waiting, delayed, retrying and blocked."""
+        counts = self.counts(queue_name)
+        return counts.waiting + counts.delayed + counts.retrying + counts.blocked
+
+    def push(
+        self, queue_name: str, task_id: str, data: bytes, delay_until: float | None = None
+    ) -> str:
+        """Queue one task and return its id."""
+        return self.push_many(queue_name, [Entry(task_id, data, delay_until)])[0].task_id
+
+    def pop(self, queue_name: str) -> bytes | None:
+        """Remove the next task that is ready and return its body."""
+        return self._take(self.reserve([queue_name], 1))
+
+    def get(self, queue_name: str, task_id: str) -> bytes | None:
+        """Remove one task that is not running and return its body, whichever queue has it."""
+        lease = self.claim(task_id)
+        return self._take([lease] if lease else [])
+
+    def _take(self, leases: Sequence[Lease]) -> bytes | None:
+        if not leases:
+            return None
+        # An Ack would free the tasks that depend on this one, which has not run yet: five-verb
+        # users run it next and accept at-most-once, so this is the moment it counts as done.
+        self.settle([Ack(leases[0])])
+        return leases[0].body
+
+
+def check_name(what: str, name: str) -> None:
+    """Raise InvalidName unless `name` can be kept by every broker.
+
+    Args:
+        what: "task id", "queue name" or "unique key", for the message.
+    """
+    if not isinstance(name, str):
+        raise InvalidName(f"{what} {name!r} is not a string")
+    if not 0 < len(name) <= MAX_NAME:
+        raise InvalidName(f"{what} {name[:40]!r} has {len(name)} characters; use 1 to {MAX_NAME}")
+    if not name.isprintable():
+        raise InvalidName(f"{what} {name!r} has control or unprintable characters")
+
+
+def dump_failures(failures: Sequence[Failure]) -> str:
+    """Return the newest failures as JSON, for a broker to keep beside the body."""
+    return json.dumps([list(failure) for failure in failures[-MAX_FAILURES:]])
+
+
+def load_failures(text: str | bytes | None) -> tuple[Failure, ...]:
+    """Read what dump_failures wrote."""
+    return tuple(Failure(*row) for row in json.loads(text)) if text else ()

@@ -1,0 +1,147 @@
+"""Any object with five verbs, as a whole backend: at most once, and only what five verbs can do."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from select import select
+from typing import ClassVar, NoReturn
+
+from ..exceptions import UnsupportedByBroker
+from .base import (
+    Backend,
+    Capability,
+    Counts,
+    Entry,
+    FiveVerbs,
+    Lease,
+    Outcome,
+    Page,
+    Receipt,
+    Record,
+    Release,
+    Retry,
+    Settled,
+    State,
+)
+
+
+class FiveVerbBackend(Backend):
+    """Speaks the contract to Gator and Worker, and five verbs to the object it holds.
+
+    A pop removes the task, so a lease is a memory of it and a worker that is killed loses it.
+    """
+
+    broker = "a five-verb backend"
+    capabilities: ClassVar[frozenset[Capability]] = frozenset()
+
+    def __init__(self, verbs: FiveVerbs, queue_name: str) -> None:
+        super().__init__()
+        self.verbs = verbs
+        self._queue = queue_name
+
+    def push_many(self, queue_name: str, entries: Sequence[Entry]) -> list[Receipt]:
+        self.check(queue_name, entries)
+        return [
+            Receipt(
+                self.verbs.push(queue_name, entry.task_id, entry.body, entry.delay_until)
+                or entry.task_id,
+                True,
+            )
+            for entry in entries
+        ]
+
+    def reserve(self, queues: Sequence[str], limit: int) -> list[Lease]:
+        leases: list[Lease] = []
+        for queue in queues:
+            while len(leases) < limit and (body := self.verbs.pop(queue)) is not None:
+                # The id is in the body, which only the task's class can read: see execution.run.
+                leases.append(Lease(queue, "", _bytes(body), ""))
+        return leases
+
+    def settle(
+        self, outcomes: Sequence[Outcome], queues: Sequence[str] = (), limit: int = 0
+    ) -> Settled:
+        for outcome in outcomes:
+            lease = outcome.lease
+            if isinstance(outcome, Retry):
+                due = time.time() + outcome.delay if outcome.delay else None
+                self.verbs.push(lease.queue, lease.task_id, outcome.body, due)
+            elif isinstance(outcome, Release):
+                self.verbs.push(lease.queue, lease.task_id, lease.body, None)
+        return Settled([True] * len(outcomes), self.reserve(queues, limit) if limit else [])
+
+    def extend(self, leases: Sequence[Lease]) -> list[bool]:
+        return [True] * len(leases)
+
+    def wait(self, queues: Sequence[str], timeout: float, wake_on: int | None = None) -> None:
+        if not any(self.verbs.len(queue) for queue in queues):
+            select([] if wake_on is None else [wake_on], [], [], timeout)
+
+    def claim(self, task_id: str, force: bool = False) -> Lease | None:
+        body = self.verbs.get(self._queue, task_id)
+        return None if body is None else Lease(self._queue, task_id, _bytes(body), "")
+
+    def cancel(self, task_id: str) -> bytes | None:
+        body = self.verbs.get(self._queue, task_id)
+        return None if body is None else _bytes(body)
+
+    def len(self, queue_name: str) -> int:
+        return self.verbs.len(queue_name)
+
+    def drop_all(self, queue_name: str) -> int:
+        count = self.verbs.len(queue_name)
+        self.verbs.drop_all(queue_name)
+        return count
+
+    def close(self) -> None:
+        close = getattr(self.verbs, "close", None)
+        if close is not None:
+            close()
+
+    def _cannot(self, what: str) -> NoReturn:
+        raise UnsupportedByBroker(f"{type(self.verbs).__name__} has five verbs and cannot {what}")
+
+    def queues(self) -> list[str]:
+        self._cannot("name its queues")
+
+    def counts(self, queue_name: str) -> Counts:
+        return Counts(queue_name, waiting=self.verbs.len(queue_name))
+
+    def peek(
+        self,
+        queue_name: str,
+        state: State,
+        limit: int = 20,
+        cursor: str | None = None,
+        reverse: bool = False,
+    ) -> Page:
+        self._cannot("list tasks")
+
+    def find(self, task_id: str) -> Record | None:
+        self._cannot("look at a task without taking it")
+
+    def requeue(self, task_id: str) -> bool:
+        self._cannot("requeue")
+
+    def drop(self, queue_name: str, states: Collection[State]) -> int:
+        self._cannot("drop by state")
+
+    def result(self, task_id: str) -> bytes | None:
+        self._cannot("store results")
+
+    def ping(self) -> str:
+        return type(self.verbs).__name__
+
+
+def complete(client: FiveVerbs, queue_name: str) -> Backend:
+    """Return `client` itself when it keeps the whole contract, else wrapped.
+
+    Args:
+        queue_name: where `claim` and `cancel` look, since five verbs find nothing by id alone.
+    """
+    return client if isinstance(client, Backend) else FiveVerbBackend(client, queue_name)
+
+
+def _bytes(body: bytes | str) -> bytes:
+    return body.encode() if isinstance(body, str) else body

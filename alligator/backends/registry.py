@@ -1,0 +1,46 @@
+"""Which class answers to a DSN's scheme."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any
+
+from .. import dsn
+from ..exceptions import InvalidDSN
+
+#: Entry points of this group add schemes: `myscheme = package.module:Client`.
+GROUP = "alligator.backends"
+
+# The schemes in this package are not looked up as entry points: reading the metadata of every
+# installed package takes longer than a push.
+_BUILT_IN = {
+    "locmem": "locmem_backend",
+    "sqlite": "sqlite_backend",
+    "redis": "redis_backend",
+    "rediss": "redis_backend",
+    "unix": "redis_backend",
+    "beanstalk": "beanstalk_backend",
+}
+
+
+def client_class(conn_string: str) -> Callable[[str], Any]:
+    """Return what makes a client for this DSN.
+
+    Raises:
+        InvalidDSN: it cannot be read, or no backend answers to its scheme.
+    """
+    scheme = dsn.parse(conn_string).scheme
+    if scheme in _BUILT_IN:
+        module = importlib.import_module(f"{__package__}.{_BUILT_IN[scheme]}")
+        built_in: Callable[[str], Any] = module.Client
+        return built_in
+    for entry_point in entry_points(group=GROUP):
+        if entry_point.name == scheme:
+            added: Callable[[str], Any] = entry_point.load()
+            return added
+    known = ", ".join(sorted({*_BUILT_IN, *(point.name for point in entry_points(group=GROUP))}))
+    raise InvalidDSN(
+        f"{dsn.redact(conn_string)!r}: no backend answers to {scheme!r}; there are: {known}"
+    )

@@ -1,0 +1,103 @@
+"""The JSON of a task's body: written only when it would come back equal, read with every failure
+turned into one error."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .exceptions import UndecodableTask, UnserialisableTask
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
+
+#: How deep arguments may nest. json itself stops near the recursion limit of the reading process,
+#: which may be another one.
+MAX_DEPTH = 200
+
+
+def dump(payload: dict[str, Any]) -> str:
+    """Serialize a task's payload.
+
+    Raises:
+        UnserialisableTask: a part would not come back equal; names the part.
+    """
+    try:
+        text = _encode(payload)
+        text.encode()  # a lone surrogate has no UTF-8
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UnserialisableTask(_explain(payload) or str(error)) from error
+    if json.loads(text) != payload and (reason := _explain(payload)):
+        raise UnserialisableTask(reason)
+    return text
+
+
+def dump_result(value: Any) -> bytes:
+    """Serialize what a task returned; what JSON cannot express is kept as its repr()."""
+    try:
+        return _encode(value).encode()
+    except (TypeError, ValueError, RecursionError):
+        return _encode(ascii(value)).encode()
+
+
+def load(data: str | bytes) -> dict[str, Any]:
+    """Read a payload.
+
+    Raises:
+        UndecodableTask: it is no JSON object.
+    """
+    try:
+        payload = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise UndecodableTask(f"the body is no JSON: {error}") from error
+    if not isinstance(payload, dict):
+        raise UndecodableTask(f"the body is a JSON {type(payload).__name__}, not an object")
+    return payload
+
+
+def _explain(payload: dict[str, Any]) -> str | None:
+    """Say which part of the arguments JSON would change; None where only tuples became lists."""
+    for name in ("args", "kwargs"):
+        if reason := _unequal(payload.get(name), name, 0):
+            return f"{reason}; pass only text, numbers, true, false, null, lists and dicts"
+    return None
+
+
+def _unequal(value: Any, where: str, depth: int) -> str | None:
+    if depth > MAX_DEPTH:
+        return f"{where.split('[')[0]} nests deeper than {MAX_DEPTH} levels, or holds itself"
+    if isinstance(value, dict):
+        for key in value:
+            if not isinstance(key, str):
+                return f"{where} has the key {_shown(key)}; JSON keys are text"
+        parts = [(f"{where}[{key!r}]", part) for key, part in value.items()]
+        parts += [(f"a key of {where}", key) for key in value]
+    elif isinstance(value, list | tuple):
+        parts = [(f"{where}[{number}]", part) for number, part in enumerate(value)]
+    else:
+        return _unequal_scalar(value, where)
+    found = (_unequal(part, place, depth + 1) for place, part in parts)
+    return next(filter(None, found), None)
+
+
+def _unequal_scalar(value: Any, where: str) -> str | None:
+    if isinstance(value, str):
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            return f"{where} is {_shown(value)}, which has half of a surrogate pair"
+        return None
+    try:
+        if value is None or json.loads(_encode(value)) == value:
+            return None
+    except (TypeError, ValueError):
+        pass
+    return f"{where} is {_shown(value)}"
+
+
+def _shown(value: Any) -> str:
+    """A value for a message: short, with its type, whatever its repr does."""
+    try:
+        text = repr(value)
+    except Exception:  # an integer too long to print, or somebody's __repr__
+        return f"a value of type {type(value).__name__}"
+    return f"{text if len(text) <= 60 else text[:57] + '...'} ({type(value).__name__})"

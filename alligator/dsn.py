@@ -1,0 +1,116 @@
+"""Reading a DSN, and showing one without its password."""
+
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+from .exceptions import InvalidDSN
+
+
+@dataclass(frozen=True, slots=True)
+class Dsn:
+    """The parts of a connection string.
+
+    Attributes:
+        scheme: what chooses the backend, in lower case.
+        host, port, username, password: as given, decoded; None where absent.
+        path: everything between the host and the `?`, decoded, its leading slash kept.
+        options: the query string's names and values.
+    """
+
+    text: str = field(repr=False)
+    scheme: str
+    host: str | None
+    port: int | None
+    username: str | None
+    password: str | None = field(repr=False)
+    path: str
+    options: dict[str, str]
+
+    def redacted(self) -> str:
+        """Return the DSN as it may be shown to anybody."""
+        return redact(self.text)
+
+    def seconds(self, name: str, default: float) -> float:
+        """Return the option `name` as a positive number of seconds.
+
+        Raises:
+            InvalidDSN: it is no positive number.
+        """
+        given = self.options.get(name)
+        if given is None:
+            return default
+        try:
+            value = float(given)
+        except ValueError:
+            value = 0.0
+        if not 0.0 < value < float("inf"):
+            raise InvalidDSN(
+                f"{self.redacted()}: option {name}={given!r} is not a positive number of seconds"
+            )
+        return value
+
+    def expect_options(self, *known: str) -> None:
+        """Raise InvalidDSN when the query string has a name outside `known`."""
+        for name in self.options:
+            if name not in known:
+                listed = ", ".join(known) if known else "none"
+                raise InvalidDSN(
+                    f"{self.redacted()}: unknown option {name!r}; {self.scheme} knows: {listed}"
+                )
+
+
+def parse(text: str) -> Dsn:
+    """Read a connection string.
+
+    Raises:
+        InvalidDSN: it has no scheme, a port that is no number, or a broken address.
+    """
+    if not isinstance(text, str) or "://" not in text:
+        shown = redact(text) if isinstance(text, str) else repr(text)
+        raise InvalidDSN(
+            f"{shown!r} is not a DSN; write one like sqlite:///queue.db, redis://localhost:6379/0 "
+            "or beanstalk://localhost:11300"
+        )
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as problem:
+        reason = "the port is not a number from 0 to 65535" if "ort" in str(problem) else "bad host"
+        raise InvalidDSN(f"{redact(text)}: {reason}") from None
+    return Dsn(
+        text=text,
+        scheme=parts.scheme.lower(),
+        host=parts.hostname,
+        port=port,
+        username=unquote(parts.username) if parts.username else None,
+        password=unquote(parts.password) if parts.password else None,
+        path=unquote(parts.path),
+        options=dict(parse_qsl(parts.query, keep_blank_values=True)),
+    )
+
+
+def redact(text: str) -> str:
+    """Return `text` with the password of a DSN in it replaced by `***`."""
+    scheme, mark, rest = text.partition("://")
+    if not mark:
+        return text
+    end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
+    # A password may hold a raw "/", "?" or "#": then the last "@" of the text closes it.
+    at_sign = rest.rfind("@", 0, end)
+    if at_sign < 0:
+        at_sign = rest.rfind("@")
+    user, colon, _ = rest[:at_sign].partition(":") if at_sign >= 0 else ("", "", "")
+    if colon:
+        rest = f"{user}:***{rest[at_sign:]}"
+    return scheme + mark + _redact_query(rest)
+
+
+def _redact_query(rest: str) -> str:
+    address, mark, query = rest.partition("?")
+    if not mark:
+        return rest
+    shown = [
+        f"{name}=***" if equals and "password" in name.lower() else name + equals + value
+        for name, equals, value in (pair.partition("=") for pair in query.split("&"))
+    ]
+    return address + mark + "&".join(shown)

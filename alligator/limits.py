@@ -1,0 +1,34 @@
+"""The time limit of one try."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+from .exceptions import TaskTimeout
+
+
+@contextmanager
+def time_limit(seconds: float | None) -> Iterator[None]:
+    """Raise TaskTimeout in the body of the `with` once `seconds` have passed.
+
+    It takes SIGALRM, so it acts in a process's main thread only; elsewhere, and for None, the body
+    runs without a limit. Code that stays inside one C call is stopped when that call returns.
+    """
+    if seconds is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        raise TaskTimeout(f"the task ran longer than its time limit of {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,331 @@
+"""A task: what to call and how, its wire format, and running it once."""
+
+from __future__ import annotations
+
+import datetime
+import time
+import uuid
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Self
+
+from . import body
+from .constants import CANCELED, DELAYED, FAILED, RETRYING, SUCCESS, WAITING
+from .exceptions import InvalidTask, MultipleDelayError, UndecodableTask
+from .limits import time_limit
+from .utils import DottedPath, dotted_path
+
+Hook = Callable[..., Any]
+_HOOKS = ("on_start", "on_success", "on_error")
+
+
+class Task:
+    """One call to make later.
+
+    Attributes:
+        task_id: chosen by you, else a random UUID; after a push, the id the broker holds it under.
+        status: one of the constants WAITING to CANCELED, or your own.
+        queued: False when a push found the id, or the unique key, on the broker already.
+        result: what the call returned, once it has.
+        func, func_args, func_kwargs: the call.
+    """
+
+    def __init__(
+        self,
+        task_id: str | None = None,
+        retries: int = 0,
+        is_async: bool = True,
+        on_start: Hook | None = None,
+        on_success: Hook | None = None,
+        on_error: Hook | None = None,
+        depends_on: str | Task | Iterable[str | Task] | None = None,
+        delay_by: float | datetime.timedelta | None = None,
+        delay_until: float | datetime.datetime | datetime.date | None = None,
+        *,
+        priority: int = 0,
+        timeout: float | None = None,
+        backoff: float = 0.0,
+        unique: str | None = None,
+        result_ttl: float = 0.0,
+        **reserved: bool,
+    ) -> None:
+        """Set the options of a call; `to_call` sets the call itself.
+
+        Args:
+            task_id: up to 200 printable characters.
+            retries: how many more tries a failing call gets.
+            is_async: False runs it at once, in this process, with its hooks and retries. It may be
+                spelled `async`, as `Task(**{"async": False})`: that is the wire format's word.
+            on_start: called with the task before each try.
+            on_success: called with the task and its result.
+            on_error: called with the task and the exception at each failed try; it may change
+                `task.retries`.
+            depends_on: ids, or tasks, that have to succeed before this one runs.
+            delay_by: seconds to wait.
+            delay_until: a Unix time, a datetime (a naive one is local time) or a date (its start).
+            priority: -1000 to 1000, higher first.
+            timeout: seconds a try may take; TaskTimeout is raised in it after that.
+            backoff: seconds between a failed try and the next.
+            unique: while a task with this key is queued or runs, no second one is queued.
+            result_ttl: seconds the broker keeps the result; 0 keeps none.
+
+        Raises:
+            MultipleDelayError: delay_by and delay_until.
+            InvalidTask: an option out of its range.
+        """
+        if reserved:
+            is_async = _reserved_async(reserved)
+        self.task_id = str(uuid.uuid4()) if task_id is None else task_id
+        self.retries = _at_least_zero("retries", retries)
+        self.is_async = bool(is_async)
+        self.on_start = on_start
+        self.on_success = on_success
+        self.on_error = on_error
+        self.depends_on = _task_ids(depends_on)
+        self.delay_until = _delay(delay_by, delay_until)
+        self.priority = priority
+        self.timeout = _timeout(timeout)
+        self.backoff = _at_least_zero("backoff", backoff)
+        self.unique = unique
+        self.result_ttl = _at_least_zero("result_ttl", result_ttl)
+
+        self.status = WAITING
+        self.queued = True
+        self.result: Any = None
+        self.func: Callable[..., Any] | None = None
+        self.func_args: tuple[Any, ...] = ()
+        self.func_kwargs: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.task_id} {self.name}>"
+
+    @property
+    def name(self) -> str:
+        """The dotted path of the call, or a word for one that has none."""
+        if isinstance(self.func, DottedPath):
+            return str(self.func)
+        return getattr(self.func, "__qualname__", repr(self.func))
+
+    def to_call(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Self:
+        """Set what to call.
+
+        Args:
+            func: any callable that can be imported by a dotted path, or a DottedPath.
+
+        Returns:
+            The task itself.
+        """
+        self.func = func
+        self.func_args = args
+        self.func_kwargs = kwargs
+        return self
+
+    # -- status -----------------------------------------------------------------------------
+
+    def to_waiting(self) -> None:
+        """Set the status to WAITING."""
+        self.status = WAITING
+
+    def to_delayed(self) -> None:
+        """Set the status to DELAYED."""
+        self.status = DELAYED
+
+    def to_success(self) -> None:
+        """Set the status to SUCCESS."""
+        self.status = SUCCESS
+
+    def to_failed(self) -> None:
+        """Set the status to FAILED."""
+        self.status = FAILED
+
+    def to_canceled(self) -> None:
+        """Set the status to CANCELED."""
+        self.status = CANCELED
+
+    def to_retrying(self) -> None:
+        """Set the status to RETRYING."""
+        self.status = RETRYING
+
+    # -- the wire format --------------------------------------------------------------------
+
+    def serialize(self) -> str | bytes:
+        """Return the body to queue: a JSON object. A subclass may return other text or bytes.
+
+        Raises:
+            UnserialisableTask: an argument JSON would not bring back equal.
+            NotImportable: the callable, or a hook, has no dotted path.
+        """
+        if self.func is None:
+            raise InvalidTask(f"task {self.task_id!r} has nothing to call; use to_call first")
+        path = dotted_path(self.func)
+        return body.dump(
+            {
+                "task_id": self.task_id,
+                "retries": self.retries,
+                "async": self.is_async,
+                "module": path.module,
+                "callable": path.name,
+                "args": list(self.func_args),
+                "kwargs": self.func_kwargs,
+                "options": self._options(),
+            }
+        )
+
+    def _options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {}
+        for name in _HOOKS:
+            hook = getattr(self, name)
+            if hook is not None:
+                path = dotted_path(hook)
+                options[name] = {"module": path.module, "callable": path.name}
+        if self.depends_on:
+            options["depends_on"] = list(self.depends_on)
+        for name, value in (
+            ("delay_until", self.delay_until),
+            ("timeout", self.timeout),
+            ("backoff", self.backoff),
+            ("result_ttl", self.result_ttl),
+        ):
+            if value:
+                options[name] = value
+        return options
+
+    @classmethod
+    def deserialize(cls, data: str | bytes) -> Self:
+        """Make a task from what `serialize` wrote; imports nothing.
+
+        Raises:
+            UndecodableTask: it is no JSON object, a required key is missing (task_id, retries,
+                async or is_async) or a value has the wrong type.
+        """
+        payload = body.load(data)
+        missing = {"task_id", "retries", "async"} - payload.keys()
+        if "is_async" in payload:  # Alligator 1.0 wrote it so
+            missing.discard("async")
+        if missing:
+            raise UndecodableTask(f"the body lacks {', '.join(sorted(missing))}")
+        try:
+            task = cls(
+                task_id=payload["task_id"],
+                retries=payload["retries"],
+                is_async=payload["async"] if "async" in payload else payload["is_async"],
+            )
+            task._set_options(payload.get("options") or {})
+            if payload.get("callable") is not None:
+                task.to_call(_path(payload), *payload.get("args", ()), **payload.get("kwargs", {}))
+        except (AttributeError, KeyError, TypeError, InvalidTask) as error:
+            raise UndecodableTask(f"the body is not a task: {error}") from error
+        return task
+
+    def _set_options(self, options: dict[str, Any]) -> None:
+        for name in _HOOKS:
+            if hook := options.get(name):
+                setattr(self, name, _path(hook))
+        self.depends_on = _task_ids(options.get("depends_on"))
+        self.delay_until = _delay(None, options.get("delay_until"))
+        self.timeout = _timeout(options.get("timeout"))
+        self.backoff = _at_least_zero("backoff", options.get("backoff", 0.0))
+        self.result_ttl = _at_least_zero("result_ttl", options.get("result_ttl", 0.0))
+
+    # -- running ----------------------------------------------------------------------------
+
+    def run(self) -> Any:
+        """Run one try: on_start, the call, then on_success, or on_error when any of it raised.
+
+        Returns:
+            What the call returned, also kept as `result`. A coroutine is run to its end.
+
+        Raises:
+            Whatever the call, on_start or on_success raised, once on_error was told.
+        """
+        if self.func is None:
+            raise InvalidTask(f"task {self.task_id!r} has nothing to call; use to_call first")
+        try:
+            with time_limit(self.timeout):
+                if self.on_start is not None:
+                    self.on_start(self)
+                result = self.func(*self.func_args, **self.func_kwargs)
+                if isinstance(result, Coroutine):
+                    result = _run_coroutine(result)
+                self.result = result
+                self.to_success()
+                if self.on_success is not None:
+                    self.on_success(self, result)
+        except BaseException as error:
+            self.to_failed()
+            self._tell(error)
+            raise
+        return result
+
+    def _tell(self, error: BaseException) -> None:
+        if self.on_error is None:
+            return
+        try:
+            self.on_error(self, error)
+        except Exception as second:
+            # The task's own error is the one that counts; the hook's stays with it.
+            error.add_note(f"its on_error hook raised {type(second).__name__}: {second}")
+
+
+def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    # Imported when the first one comes: asyncio would double the time of a push from a shell.
+    import asyncio
+
+    return asyncio.run(coroutine)
+
+
+def _path(found: dict[str, Any]) -> DottedPath:
+    module, name = found["module"], found["callable"]
+    if not (isinstance(module, str) and isinstance(name, str)):
+        raise UndecodableTask(f"module {module!r} and callable {name!r} are not both text")
+    return DottedPath(module, name)
+
+
+def _reserved_async(reserved: dict[str, bool]) -> bool:
+    unknown = [name for name in reserved if name != "async"]
+    if unknown:
+        raise TypeError(f"a task has no option {unknown[0]!r}")
+    return reserved["async"]
+
+
+def _at_least_zero(name: str, value: Any) -> Any:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
+        raise InvalidTask(f"{name} {value!r} is not a number of at least 0")
+    if name == "retries" and not isinstance(value, int):
+        raise InvalidTask(f"retries {value!r} is not a whole number")
+    return value
+
+
+def _timeout(seconds: float | None) -> float | None:
+    if seconds is not None and _at_least_zero("timeout", seconds) == 0:
+        raise InvalidTask("timeout 0 leaves no time to run; leave it out for no limit")
+    return seconds
+
+
+def _task_ids(depends_on: str | Task | Iterable[str | Task] | None) -> tuple[str, ...]:
+    if depends_on is None:
+        return ()
+    if isinstance(depends_on, str | Task):
+        depends_on = (depends_on,)
+    return tuple(one.task_id if isinstance(one, Task) else one for one in depends_on)
+
+
+def _delay(
+    by: float | datetime.timedelta | None,
+    until: float | datetime.datetime | datetime.date | None,
+) -> float | None:
+    """Return the Unix time a delay ends at, or None for no delay."""
+    if by is not None and until is not None:
+        raise MultipleDelayError(
+            f"delay_by={by!r} and delay_until={until!r}: a task takes one of the two"
+        )
+    if isinstance(by, datetime.timedelta):
+        by = by.total_seconds()
+    if by is not None:
+        return time.time() + float(_at_least_zero("delay_by", by))
+    if isinstance(until, datetime.datetime):
+        return until.timestamp()
+    if isinstance(until, datetime.date):
+        return datetime.datetime(until.year, until.month, until.day).timestamp()
+    if until is None:
+        return None
+    return float(_at_least_zero("delay_until", until))

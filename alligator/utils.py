@@ -1,0 +1,186 @@
+"""Between a callable and its dotted path, in both directions, importing nothing until it must."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from .exceptions import NotImportable, UnknownCallableError, UnknownModuleError
+
+
+@dataclass(frozen=True, slots=True)
+class DottedPath:
+    """A callable by name. Calling it imports the target first, so it stands in for the function
+    wherever one is expected, on machines that do not have the code too."""
+
+    module: str
+    name: str
+
+    @classmethod
+    def parse(cls, text: str) -> DottedPath:
+        """Read `package.module.function`; what follows the module may have dots of its own.
+
+        Raises:
+            NotImportable: it is no dotted path.
+        """
+        module, dot, name = text.rpartition(".")
+        if not dot or not all(part.isidentifier() for part in text.split(".")):
+            raise NotImportable(
+                f"{text!r} is not the dotted path of a function; write package.module.function"
+            )
+        return cls(module, name)
+
+    def __str__(self) -> str:
+        return f"{self.module}.{self.name}"
+
+    def resolve(self) -> Callable[..., Any]:
+        """Import the target.
+
+        Raises:
+            UnknownModuleError, UnknownCallableError: it cannot be had, or cannot be called.
+        """
+        target = import_attr(self.module, self.name)
+        if not callable(target):
+            raise UnknownCallableError(f"{self} is {type(target).__name__} and cannot be called")
+        found: Callable[..., Any] = target
+        return found
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.resolve()(*args, **kwargs)
+
+
+def determine_module(func: Callable[..., Any]) -> str:
+    """Return the dotted path of the module a callable comes from: `random` for random.choice.
+
+    Raises:
+        NotImportable: the object does not say where it comes from.
+    """
+    if isinstance(func, DottedPath):
+        return func.module
+    owner = getattr(func, "__self__", None)
+    module = getattr(owner if isinstance(owner, type) else func, "__module__", None)
+    if not isinstance(module, str):
+        raise NotImportable(_no_path(func, "it does not say which module it is from"))
+    return module
+
+
+def determine_name(func: Callable[..., Any]) -> str:
+    """Return a callable's name within its module: `choice` for random.choice, `Mail.send` for a
+    static or class method.
+
+    Raises:
+        NotImportable: the object has no name.
+    """
+    if isinstance(func, DottedPath):
+        return func.name
+    owner = getattr(func, "__self__", None)
+    if isinstance(owner, type):
+        # The class it was taken from, which may be a child of the one that defines it.
+        return f"{owner.__qualname__}.{func.__name__}"
+    bound = owner is not None and not isinstance(owner, ModuleType)
+    name = getattr(func, "__name__" if bound else "__qualname__", None)
+    if not isinstance(name, str):
+        raise NotImportable(_no_path(func, "it has no name"))
+    return name
+
+
+def dotted_path(func: Callable[..., Any]) -> DottedPath:
+    """Return the path under which a worker will find `func` again.
+
+    Raises:
+        NotImportable: no such path leads to this very object; says why and what to do.
+    """
+    if isinstance(func, DottedPath):
+        return func
+    if not callable(func):
+        raise NotImportable(f"{func!r} is {type(func).__name__} and cannot be called")
+    path = DottedPath(determine_module(func), determine_name(func))
+    if path.module == "__main__":
+        raise NotImportable(
+            _no_path(func, "__main__ is another module in the worker; move it to a module")
+        )
+    if "<" in path.name:
+        what = "a lambda" if path.name.endswith("<lambda>") else "defined inside a function"
+        raise NotImportable(_no_path(func, f"it is {what}; define it at the top of a module"))
+    try:
+        found = import_attr(path.module, path.name)
+    except (UnknownModuleError, UnknownCallableError):
+        found = None
+    if found != func:  # bound methods are made anew at each look, and compare equal
+        raise NotImportable(
+            _no_path(
+                func,
+                f"{path} leads elsewhere; use a module-level function, or a static or class method",
+            )
+        )
+    return path
+
+
+def import_module(module_name: str) -> ModuleType:
+    """Import a module by its dotted path.
+
+    Raises:
+        UnknownModuleError: it is not there, or raised (or exited) while it was imported.
+    """
+    try:
+        return importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        outside = not f"{module_name}.".startswith(f"{error.name}.")
+        missing = f": it needs {error.name}, which is missing" if outside else ""
+        raise UnknownModuleError(
+            f"no module named {module_name!r} could be imported{missing}; is its folder on the "
+            "worker's module path?"
+        ) from error
+    except (Exception, SystemExit) as error:
+        raise UnknownModuleError(
+            f"importing {module_name!r} raised {type(error).__name__}: {error}"
+        ) from error
+
+
+def import_attr(module_name: str, attr_name: str) -> Any:
+    """Import a module and return an attribute of it.
+
+    Args:
+        module_name: a dotted path. It may end in classes: `app.models.Post`.
+        attr_name: a name, or names with dots between.
+
+    Raises:
+        UnknownModuleError: see import_module.
+        UnknownCallableError: the module has no such attribute.
+    """
+    found = _owner(module_name)
+    for name in attr_name.split("."):
+        try:
+            found = getattr(found, name)
+        except AttributeError as error:
+            raise UnknownCallableError(
+                f"{module_name!r} has no {attr_name!r}; was it renamed, or is the worker running "
+                "older code?"
+            ) from error
+    return found
+
+
+def _owner(path: str) -> Any:
+    """Import the module at `path`, or the class there when its last part names no module."""
+    try:
+        return import_module(path)
+    except UnknownModuleError as error:
+        parent, _, last = path.rpartition(".")
+        if parent and _itself_missing(error, path):
+            owner = _owner(parent)
+            if hasattr(owner, last):
+                return getattr(owner, last)
+        raise
+
+
+def _itself_missing(error: UnknownModuleError, path: str) -> bool:
+    """Whether `path`, or a parent of it, is no module: not that one it imports is missing."""
+    cause = error.__cause__
+    return isinstance(cause, ModuleNotFoundError) and f"{path}.".startswith(f"{cause.name}.")
+
+
+def _no_path(func: object, reason: str) -> str:
+    return f"{func!r} cannot be a task: {reason}"
