@@ -1,0 +1,120 @@
+"""From a lease to its outcome: decode the body, run one try, say what the broker is to do."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from typing import NamedTuple
+
+from . import body
+from .backends.base import MAX_TRACEBACK, Ack, Fail, Failure, Lease, Outcome, Retry
+from .constants import RETRYING
+from .exceptions import UndecodableTask, UnknownCallableError, UnknownModuleError
+from .tasks import Task
+
+#: Errors that another try on this machine would only repeat.
+HOPELESS = (UndecodableTask, UnknownModuleError, UnknownCallableError)
+
+
+class Done(NamedTuple):
+    """One try: the task (None when the body was no task), what it raised, and its outcome."""
+
+    task: Task | None
+    error: BaseException | None
+    outcome: Outcome
+
+
+def run(task_class: type[Task], lease: Lease, worker: str) -> Done:
+    """Run the leased task once. Whatever the task does, this returns.
+
+    Args:
+        task_class: whose `deserialize` reads the body.
+        worker: the name written beside a failure.
+    """
+    try:
+        task = decode(task_class, lease)
+    except UndecodableTask as error:
+        return Done(None, error, Fail(lease, failure_of(error, worker)))
+    if not lease.task_id:  # a five-verb backend hands out bodies only
+        lease = lease._replace(task_id=task.task_id)
+    raised = attempt(task)
+    if raised is None:
+        result = body.dump_result(task.result) if task.result_ttl else b""
+        return Done(task, None, Ack(lease, result, task.result_ttl))
+    return Done(task, raised, outcome_of(task, lease, raised, worker))
+
+
+def decode(task_class: type[Task], lease: Lease) -> Task:
+    """Read a lease's body; the broker's word on id and priority goes.
+
+    Raises:
+        UndecodableTask: whatever `deserialize` raised.
+    """
+    try:
+        task = task_class.deserialize(lease.body)
+    except UndecodableTask:
+        raise
+    except Exception as error:  # a subclass's own reader, on bytes from anywhere
+        raise UndecodableTask(
+            f"{task_class.__name__}.deserialize raised {type(error).__name__}: {error}"
+        ) from error
+    task.task_id = lease.task_id or task.task_id
+    task.priority = lease.priority
+    return task
+
+
+def attempt(task: Task) -> BaseException | None:
+    """Run one try and set the task's status by it; return what it raised.
+
+    A failed try with retries left uses one up and leaves the status RETRYING. The hook on_error
+    ran before that is looked at, so it has the say.
+    """
+    try:
+        task.run()
+    except BaseException as error:  # SystemExit and KeyboardInterrupt of a task are its failure
+        if task.retries > 0 and not isinstance(error, HOPELESS):
+            task.retries -= 1
+            task.to_retrying()
+        else:
+            task.to_failed()
+        return error
+    return None
+
+
+def outcome_of(task: Task, lease: Lease, error: BaseException, worker: str) -> Outcome:
+    """Say what follows from a failed try, by the status that `attempt` left."""
+    failure = failure_of(error, worker)
+    if task.status == RETRYING:
+        try:
+            return Retry(lease, encode(task), task.backoff, failure)
+        except Exception as problem:  # a hook put something unserialisable into the task
+            failure = failure_of(problem, worker)
+            task.to_failed()
+    return Fail(lease, failure)
+
+
+def encode(task: Task) -> bytes:
+    """Return the task's body as bytes, whatever kind of text its class serializes to."""
+    data = task.serialize()
+    return data.encode() if isinstance(data, str) else data
+
+
+def failure_of(error: BaseException, worker: str) -> Failure:
+    """Describe an exception for the broker, capped in size.
+
+    Raising nothing matters more than detail: an exception's own __str__ may be broken.
+    """
+    try:
+        message = str(error)
+    except Exception as second:
+        message = f"(its __str__ raised {type(second).__name__})"
+    kind = type(error).__qualname__
+    text = f"{kind}: {message}" if message else kind
+    try:
+        trace = "".join(traceback.format_exception(error))
+    except Exception:
+        trace = ""
+    # Lone surrogates would not survive a broker's encoding.
+    printable = text[:1000].encode(errors="backslashreplace").decode()
+    trace = trace[-MAX_TRACEBACK:].encode(errors="backslashreplace").decode()
+    return Failure(printable, trace, time.time(), worker)

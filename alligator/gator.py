@@ -1,0 +1,306 @@
+"""Gator and Options: what a program holds to push calls and to run them."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, ParamSpec, Self
+
+from . import execution
+from .backends.base import Capability, Entry, FinishedState, FiveVerbs, Lease, Outcome, Release
+from .backends.five_verbs import complete
+from .backends.registry import client_class
+from .constants import ALL, RETRYING
+from .exceptions import TaskFailed
+from .leases import LeaseKeeper
+from .tasks import Task
+
+P = ParamSpec("P")
+
+log = logging.getLogger("alligator.worker")
+
+
+class Gator:
+    """One queue of one broker.
+
+    It may be shared by threads, and used in forked processes. Nothing connects before the first
+    push or pop.
+
+    Attributes:
+        queue_name: where `push` puts tasks and `pop` takes them.
+        backend: the object that `build_backend` made.
+        client: the same as a whole `Backend`; another object only for a class of just five verbs.
+    """
+
+    def __init__(
+        self,
+        conn_string: str,
+        queue_name: str = ALL,
+        task_class: type[Task] = Task,
+        backend_class: Callable[[str], FiveVerbs] | None = None,
+    ) -> None:
+        """Choose a broker.
+
+        Args:
+            conn_string: a DSN, such as sqlite:///queue.db, redis://localhost:6379/0,
+                beanstalk://localhost:11300 or locmem://.
+            task_class: makes the tasks; its `deserialize` reads them.
+            backend_class: called with the DSN in place of the class its scheme stands for. A class
+                with just len, drop_all, push, pop and get will do.
+
+        Raises:
+            InvalidDSN: no backend answers to it.
+            MissingDriver: the broker's client library is not installed.
+        """
+        self.conn_string = conn_string
+        self.queue_name = queue_name
+        self.task_class = task_class
+        self.backend_class = backend_class
+        self.backend = self.build_backend(conn_string)
+        self.client = complete(self.backend, queue_name)
+        self._keeper = LeaseKeeper(self.client)
+
+    def __len__(self) -> int:
+        return self.len()
+
+    def __bool__(self) -> bool:
+        return True  # an empty queue's Gator is still one
+
+    def build_backend(self, conn_string: str) -> Any:
+        """Return a client for the DSN: of `backend_class` when that was given, else of the class
+        that its scheme stands for."""
+        make = self.backend_class or client_class(conn_string)
+        return make(conn_string)
+
+    def len(self) -> int:
+        """Count the queue's tasks that have yet to run, delayed and blocked ones included."""
+        return self.client.len(self.queue_name)
+
+    # -- pushing ----------------------------------------------------------------------------
+
+    def task(self, func: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Task:
+        """Push the call `func(*args, **kwargs)`.
+
+        Returns:
+            The queued task.
+
+        Raises:
+            InvalidTask: it would not run as it was meant; nothing is queued.
+            BrokerError: it could not be queued.
+        """
+        return self.push(self.task_class(), func, *args, **kwargs)
+
+    def options(self, **kwargs: Any) -> Options:
+        """Return an Options, which pushes calls with these options of Task."""
+        return Options(self, **kwargs)
+
+    def push(
+        self, task: Task, func: Callable[P, object], *args: P.args, **kwargs: P.kwargs
+    ) -> Task:
+        """Push a call as `task`; with is_async=False run it here and now instead.
+
+        An id that the broker holds already is not queued a second time. Nor is a task whose
+        `unique` key is taken: the task returned then has the id of the one that took it.
+
+        Returns:
+            The same task, with the id that the broker holds it under.
+
+        Raises:
+            InvalidTask: it would not run as it was meant; nothing is queued.
+            BrokerError: it could not be queued.
+            Exception: with is_async=False, what the call raised at its last try.
+        """
+        return self.push_many([task.to_call(func, *args, **kwargs)])[0]
+
+    def push_many(self, tasks: Iterable[Task]) -> list[Task]:
+        """Push tasks that `Task.to_call` made ready, in one round trip.
+
+        All are checked before any is queued; those with is_async=False run here, after the push.
+
+        Returns:
+            The same tasks, in order.
+
+        Raises:
+            As `push`.
+        """
+        tasks = list(tasks)
+        queued = [task for task in tasks if task.is_async]
+        self._queue(queued)
+        for task in queued:
+            task.to_waiting() if task.delay_until is None else task.to_delayed()
+        for task in tasks:
+            if not task.is_async:
+                self.execute(task)
+        return tasks
+
+    def _queue(self, tasks: list[Task]) -> None:
+        entries = [self._entry(task) for task in tasks]
+        if entries:
+            receipts = self.client.push_many(self.queue_name, entries)
+            for task, receipt in zip(tasks, receipts, strict=True):
+                task.task_id, task.queued = receipt
+
+    def _entry(self, task: Task) -> Entry:
+        if task.result_ttl:
+            self.client.require(Capability.RESULTS)
+        return Entry(
+            task.task_id,
+            execution.encode(task),
+            task.delay_until,
+            task.priority,
+            task.depends_on,
+            task.unique,
+        )
+
+    # -- running ----------------------------------------------------------------------------
+
+    def pop(self) -> Task | None:
+        """Run the next task of the queue here.
+
+        Returns:
+            The finished task, with `result` and `status` (RETRYING when it failed and went back
+            on the queue), or None when nothing was ready.
+
+        Raises:
+            Exception: what the task raised, when it failed for good.
+            UndecodableTask: what came off the queue was no task; it is in the failed set now.
+        """
+        leases = self.client.reserve([self.queue_name], 1)
+        return self._finish(leases[0]) if leases else None
+
+    def get(self, task_id: str, force: bool = False) -> Task | None:
+        """Run one task here, taking it from any state, failed and delayed included.
+
+        Args:
+            force: take it even from a worker that is running it.
+
+        Returns:
+            As `pop`; None when the broker does not have it.
+
+        Raises:
+            TaskRunning: a worker is running it, and `force` is False.
+            Exception: what the task raised, when it failed for good.
+        """
+        lease = self.client.claim(task_id, force)
+        return self._finish(lease) if lease else None
+
+    def execute(self, task: Task) -> Task:
+        """Run a task you made, with its hooks and retries.
+
+        A failed try with retries left is repeated at once with is_async=False; else the task goes
+        on the queue and is returned with status RETRYING.
+
+        Raises:
+            Exception: what the task raised, when it failed for good.
+        """
+        while True:
+            error = execution.attempt(task)
+            if error is None:
+                return task
+            if task.status != RETRYING or isinstance(error, KeyboardInterrupt):
+                raise error
+            if task.is_async:
+                self._queue([task])
+                return task
+
+    def run_lease(self, lease: Lease) -> execution.Done:
+        """Run a reserved task once, keeping its lease alive; settling is the caller's."""
+        with self._keeper.holding(lease):
+            return execution.run(self.task_class, lease, self.client.worker)
+
+    def settle(self, outcome: Outcome, queues: Iterable[str] = (), limit: int = 0) -> list[Lease]:
+        """End a lease and, in the same round trip, reserve up to `limit` tasks from `queues`."""
+        settled = self.client.settle([outcome], tuple(queues), limit)
+        if not settled.accepted[0]:
+            log.warning(
+                "task %s had lost its lease when it ended; what it did may be done again",
+                outcome.lease.task_id,
+            )
+        return settled.leases
+
+    def _finish(self, lease: Lease) -> Task:
+        done = self.run_lease(lease)
+        if isinstance(done.error, KeyboardInterrupt):
+            # Somebody at the keyboard stopped us: that is not the task's failure.
+            self.settle(Release(lease))
+            raise done.error
+        self.settle(done.outcome)
+        if done.task is not None and done.task.status == RETRYING:
+            return done.task
+        if done.error is not None:
+            raise done.error
+        assert done.task is not None  # a body that is no task has an error
+        return done.task
+
+    # -- looking after ----------------------------------------------------------------------
+
+    def cancel(self, task_id: str) -> Task | None:
+        """Take a task off its queue without running it.
+
+        Returns:
+            The task, status CANCELED, or None when the broker does not have it.
+
+        Raises:
+            TaskRunning: a worker is running it.
+            UndecodableTask: it is off the queue, and was no task.
+        """
+        data = self.client.cancel(task_id)
+        if data is None:
+            return None
+        task = execution.decode(self.task_class, Lease(self.queue_name, task_id, data, ""))
+        task.to_canceled()
+        return task
+
+    def wait(self, task: Task | str, timeout: float | None = None) -> Any:
+        """Wait for a task that was pushed with result_ttl, and return its result.
+
+        Args:
+            timeout: seconds; None waits for ever.
+
+        Raises:
+            TaskFailed: it failed for good, or the broker no longer has it.
+            TimeoutError: it has not ended in time.
+            UnsupportedByBroker: this broker stores no results.
+        """
+        task_id = task.task_id if isinstance(task, Task) else task
+        finished = self.client.wait_finished(task_id, timeout)
+        if finished is None:
+            raise TimeoutError(f"task {task_id} has not ended within {timeout} s")
+        if finished.state is FinishedState.SUCCESS:
+            return json.loads(finished.result or b"null")
+        if finished.state is FinishedState.GONE:
+            raise TaskFailed(
+                f"the broker has no task {task_id} and no result of it: it was canceled or "
+                "dropped, or was pushed without result_ttl, or the result's time ran out"
+            )
+        raise TaskFailed(finished.failure.error if finished.failure else f"task {task_id} failed")
+
+
+class Options:
+    """Pushes calls with the same options; a context manager for looks, usable any number of times.
+
+    Raises:
+        As Task, when the options do not fit together.
+    """
+
+    def __init__(self, gator: Gator, **kwargs: Any) -> None:
+        self.gator = gator
+        self.task_kwargs = kwargs
+        gator.task_class(**kwargs)  # a wrong option shows here, not at the first task
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        return None
+
+    def task(self, func: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Task:
+        """Push the call `func(*args, **kwargs)` with these options; see Gator.push."""
+        return self.gator.push(self.gator.task_class(**self.task_kwargs), func, *args, **kwargs)

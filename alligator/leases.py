@@ -1,0 +1,84 @@
+"""Keeping leases alive while a task runs in this process."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .backends.base import Backend, Capability, Lease
+from .exceptions import BrokerError
+
+log = logging.getLogger("alligator.worker")
+
+
+class LeaseKeeper:
+    """Extends held leases from a thread, at a third of their time.
+
+    The thread starts with the first lease and sleeps for good while none is held. A task that
+    keeps Python from running its threads for a whole lease loses it: `gator worker` extends from
+    the parent process, which no task can hold up.
+    """
+
+    def __init__(self, client: Backend) -> None:
+        self._client = client
+        self._needed = Capability.TIMED_LEASES in client.capabilities
+        self._reset()
+
+    def _reset(self) -> None:
+        self._pid = os.getpid()
+        self._held: dict[str, Lease] = {}
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def holding(self, lease: Lease) -> Iterator[None]:
+        """Keep `lease` alive for the body of the `with`."""
+        if not self._needed:
+            yield
+            return
+        if self._pid != os.getpid():  # threads do not cross a fork
+            self._reset()
+        with self._changed:
+            self._held[lease.token + lease.task_id] = lease
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._extend_forever, name="alligator-leases", daemon=True
+                )
+                self._thread.start()
+            elif len(self._held) == 1:
+                self._changed.notify()
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held.pop(lease.token + lease.task_id, None)
+
+    def _extend_forever(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._held)
+            # Whoever took a lease did so before the wait, so a third of its time is left at most
+            # two thirds before the end.
+            threading.Event().wait(self._client.lease_seconds / 3)
+            with self._changed:
+                held = list(self._held.values())
+            if held:
+                self._extend(held)
+
+    def _extend(self, held: list[Lease]) -> None:
+        try:
+            kept = self._client.extend(held)
+        except BrokerError as error:
+            log.warning("could not extend %d leases: %s", len(held), error)
+            return
+        for lease, still in zip(held, kept, strict=True):
+            if not still:
+                log.warning(
+                    "task %s lost its lease while it ran; another worker may run it too",
+                    lease.task_id,
+                )
+                with self._changed:
+                    self._held.pop(lease.token + lease.task_id, None)
