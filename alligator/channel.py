@@ -1,0 +1,122 @@
+"""What the supervisor and a child process say to each other, over three pipes.
+
+    supervisor ── tasks ────► child    frames, each a list of numbered leases
+               ── permits ──► child    one number a lease: the right to start it
+               ◄─ outcomes ──          frames: first a greeting, then one a finished lease
+
+The child takes a permit off its pipe before it starts a task. The supervisor holds the reading end
+too, so it can take permits back: the kernel hands each number to exactly one reader. That makes
+hand-back race-free without the child's help, and after a child's death the permits left in the pipe
+are the tasks that it had not started.
+
+Frames are marshalled tuples of plain values: both ends are the same interpreter, and what a user
+pushed is bytes inside.
+"""
+
+from __future__ import annotations
+
+import marshal
+import os
+import struct
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from .backends.base import Ack, Fail, Failure, Lease, Outcome, Retry
+
+_LENGTH = struct.Struct("!I")
+_NUMBER = struct.Struct("!I")
+
+#: Permits in the pipe at once; far below what a pipe holds, so writing them never blocks.
+MAX_PERMITS = 1000
+
+
+class Finished(NamedTuple):
+    """A child's word on one lease: its number, seconds of the try, and the outcome."""
+
+    number: int
+    seconds: float
+    outcome: Outcome
+
+
+def frame(value: Any) -> bytes:
+    """Return `value`, made of plain built-in types, as one frame."""
+    data = marshal.dumps(value)
+    return _LENGTH.pack(len(data)) + data
+
+
+class FrameReader:
+    """Cuts a stream of bytes into the values of its frames."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> Iterator[Any]:
+        """Add bytes and yield the values that are whole now."""
+        self._buffer += data
+        start, end = 0, len(self._buffer)
+        with memoryview(self._buffer) as view:
+            while end - start >= _LENGTH.size:
+                (length,) = _LENGTH.unpack_from(view, start)
+                if end - start - _LENGTH.size < length:
+                    break
+                start += _LENGTH.size
+                yield marshal.loads(view[start : start + length])
+                start += length
+        del self._buffer[:start]
+
+
+class Permits:
+    """The pipe of permits, as either end sees it."""
+
+    def __init__(self, reading: int, writing: int = -1) -> None:
+        self.reading = reading
+        self.writing = writing
+
+    @classmethod
+    def make(cls) -> Permits:
+        """Open a pipe whose reading end never blocks."""
+        reading, writing = os.pipe()
+        os.set_blocking(reading, False)
+        return cls(reading, writing)
+
+    def give(self, numbers: range) -> None:
+        """Let the child start these."""
+        os.write(self.writing, b"".join(map(_NUMBER.pack, numbers)))
+
+    def take(self) -> int | None:
+        """Take the next permit; None when there is none."""
+        try:
+            data = os.read(self.reading, _NUMBER.size)
+        except BlockingIOError:
+            return None
+        return int(_NUMBER.unpack(data)[0]) if data else None
+
+    def take_all(self) -> list[int]:
+        """Take back every permit that the child has not used."""
+        taken = iter(self.take, None)
+        return [number for number in taken if number is not None]
+
+
+def pack_outcome(number: int, seconds: float, outcome: Outcome) -> bytes:
+    """Return a child's word on one lease as a frame; the lease itself stays with the parent."""
+    if isinstance(outcome, Ack):
+        return frame((number, seconds, "ack", outcome.result, outcome.result_ttl))
+    if isinstance(outcome, Retry):
+        failure = tuple(outcome.failure)
+        return frame((number, seconds, "retry", outcome.body, outcome.delay, failure))
+    assert isinstance(outcome, Fail)
+    return frame((number, seconds, "fail", tuple(outcome.failure)))
+
+
+def unpack_outcome(values: tuple[Any, ...], lease: Lease) -> Finished:
+    """Read what pack_outcome wrote, for the lease of that number."""
+    number, seconds, kind, *rest = values
+    outcome: Outcome
+    if kind == "ack":
+        outcome = Ack(lease, *rest)
+    elif kind == "retry":
+        body, delay, failure = rest
+        outcome = Retry(lease, body, delay, Failure(*failure))
+    else:
+        outcome = Fail(lease, Failure(*rest[0]))
+    return Finished(number, seconds, outcome)

@@ -1,0 +1,374 @@
+"""`gator worker`: one process that speaks to the broker, and children that run the tasks.
+
+One thread, one loop: collect what the children ended, settle it and reserve more in one round trip,
+hand that out, wait until something happens. Because the children hold no lease and no connection,
+no task can keep a lease from being extended, and nothing that kills a child loses a task: what it
+was running is charged with a delivery and goes back, what it had not started goes back uncharged.
+"""
+
+from __future__ import annotations
+
+import logging
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import FrameType
+
+from .backends.base import Backend, Capability, Fail, Failure, Lease, Outcome, Release
+from .backoff import Backoff
+from .children import WORK_AHEAD, Child
+from .constants import ALL
+from .exceptions import BrokerError, UnsupportedByBroker
+from .gator import Gator
+from .logs import configure
+from .workers import FIRST_PAUSE, LONGEST_PAUSE
+
+log = logging.getLogger("alligator.worker")
+
+#: Deaths of its child after which a task goes to the failed set.
+MAX_DEATHS = 3
+
+#: Seconds that running tasks have after the first SIGTERM; a container's grace is usually 10.
+DRAIN_SECONDS = 8.0
+
+#: Seconds an idle loop waits at most. Everything that matters wakes it before that.
+IDLE_SECONDS = 60.0
+
+#: Seconds a child may run one task while it holds others; then it gives those back.
+LONG_SECONDS = 2 * WORK_AHEAD
+
+#: A child that ends sooner than this after its start counts as dying at once.
+SHORT_LIFE = 1.0
+
+#: Seconds that idle children have to end by themselves.
+GRACE_SECONDS = 2.0
+
+FOREVER = float("inf")
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What `gator worker` is asked to do.
+
+    Attributes:
+        dsn: the broker.
+        queues: names in order of preference.
+        processes: how many children.
+        burst: end when nothing is ready any more.
+        max_tasks: tasks a child runs before a fresh one takes its place; 0 is no limit.
+        imports: modules a child imports before its first task.
+        log_format, log_level: see `logs`.
+    """
+
+    dsn: str
+    queues: tuple[str, ...] = (ALL,)
+    processes: int = 1
+    burst: bool = False
+    max_tasks: int = 0
+    imports: tuple[str, ...] = ()
+    log_format: str = "text"
+    log_level: str = "info"
+
+
+class Supervisor:
+    """Runs the children until it is told to stop, or until a burst is over."""
+
+    def __init__(self, settings: WorkerSettings, client: Backend | None = None) -> None:
+        """Prepare; nothing is started before `run`.
+
+        Args:
+            client: speaks to the broker; made from the settings' DSN when left out.
+
+        Raises:
+            BrokerError: the DSN is no good.
+            UnsupportedByBroker: no other process could see this broker's tasks.
+        """
+        self._settings = settings
+        self._client = client or Gator(settings.dsn).client
+        if Capability.SHARED not in self._client.capabilities:
+            raise UnsupportedByBroker(
+                f"{self._client.broker} cannot {Capability.SHARED.value}, and workers are other "
+                "processes; use Worker in your program, or another broker"
+            )
+        self._queues = list(settings.queues)
+        self._children: list[Child] = []
+        self._outcomes: list[Outcome] = []
+        self._exhausted = False
+        self._extended = time.monotonic()
+        self._selector = selectors.DefaultSelector()
+        self._signals: list[int] = []
+        self._wakeups, self._wake = socket.socketpair()
+        self._drain_until = FOREVER
+        self._broker = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        self._starts = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        self._ever_ready = False
+
+    def run(self) -> int:
+        """Work until the end.
+
+        Returns:
+            0; 1 when children cannot start; 128 and the signal's number when a second signal cut
+            running tasks short.
+
+        Raises:
+            BrokerError: the broker could not be reached at the start, or refuses to work.
+        """
+        configure(self._settings.log_format, self._settings.log_level)
+        version = self._client.ping()
+        names = ", ".join(self._queues)
+        log.info("consuming %s on %s, processes: %d", names, version, self._settings.processes)
+        with self._watching_signals():
+            try:
+                return self._loop()
+            finally:
+                self._end_children()
+                self._client.close()
+                log.info("stopped")
+
+    # -- the loop ---------------------------------------------------------------------------
+
+    def _loop(self) -> int:
+        while True:
+            self._heed_signals()
+            self._collect()
+            if self._children_never_ready():
+                log.error("the worker's processes end before they are ready; see above")
+                return 1
+            self._start_children()
+            self._extend()
+            self._exchange()
+            if len(self._signals) > 1:
+                return 128 + self._signals[-1]
+            if self._over():
+                return 0
+            self._wait()
+
+    def _over(self) -> bool:
+        busy = self._outcomes or any(child.held for child in self._children)
+        if self._stopping:
+            return not busy or time.monotonic() > self._drain_until
+        return self._settings.burst and self._exhausted and not busy
+
+    def _wait(self) -> None:
+        """Wait until a child, a signal, the broker or the clock has something for the loop."""
+        full = [child for child in self._children if child.send()]
+        for child in full:
+            self._selector.register(child.tasks, selectors.EVENT_WRITE)
+        timeout = max(0.0, min(self._deadlines()) - time.monotonic())
+        try:
+            if self._rooms():
+                # The selector's own descriptor is readable when any of what it watches is ready.
+                self._client.wait(self._queues, timeout, self._selector.fileno())
+            else:
+                self._selector.select(timeout)
+        except BrokerError as error:
+            self._step_back(error)
+        for child in full:
+            self._selector.unregister(child.tasks)
+        with suppress(BlockingIOError):
+            self._wakeups.recv(4096)
+
+    def _deadlines(self) -> Iterator[float]:
+        """The monotonic times at which the loop has something to do even if nothing happens."""
+        yield time.monotonic() + IDLE_SECONDS
+        yield self._drain_until
+        if self._broker.until:
+            yield self._broker.until
+        if self._missing() and not self._stopping:
+            yield self._starts.until
+        for child in self._children:
+            if child.held:
+                yield self._extended + self._client.lease_seconds / 3
+            if len(child.held) > 1:
+                yield child.progress + LONG_SECONDS
+
+    # -- between broker and children ------------------------------------------------------------
+
+    def _collect(self) -> None:
+        """Take what the children ended, and what they should no longer hold."""
+        now = time.monotonic()
+        for child in list(self._children):
+            gone = child.process.poll() is not None  # before the read, so that nothing is missed
+            self._outcomes += (one.outcome for one in child.collect())
+            self._ever_ready |= child.ready
+            if gone:
+                self._bury(child)
+            elif self._stopping or (len(child.held) > 1 and now > child.progress + LONG_SECONDS):
+                self._outcomes += map(Release, child.take_back())
+            if 0 < self._settings.max_tasks <= child.done and not child.held:
+                child.finish()
+
+    def _exchange(self) -> None:
+        """Settle what is done and reserve more, in one round trip; then hand it out."""
+        rooms = self._rooms()
+        limit = sum(rooms.values())
+        if self._broker.waiting() or not (self._outcomes or limit):
+            return
+        try:
+            settled = self._client.settle(self._outcomes, self._queues, limit)
+        except BrokerError as error:
+            self._step_back(error)
+            return
+        if self._broker.reset():
+            log.warning("the broker is back")
+        for outcome, accepted in zip(self._outcomes, settled.accepted, strict=True):
+            if not accepted:
+                log.warning(
+                    "lost its lease before it ended; what it did may be done again",
+                    extra={"task_id": outcome.lease.task_id, "queue": outcome.lease.queue},
+                )
+        self._outcomes.clear()
+        self._exhausted = len(settled.leases) < limit  # not known when nothing was asked for
+        self._hand_out(settled.leases, rooms)
+
+    def _rooms(self) -> dict[Child, int]:
+        """How many leases each child may be given now."""
+        if self._stopping or self._broker.waiting():
+            return {}
+        most = self._settings.max_tasks
+        rooms = {
+            child: child.room() if not most else min(child.room(), most - child.done)
+            for child in self._children
+        }
+        return {child: room for child, room in rooms.items() if room > 0}
+
+    def _hand_out(self, leases: list[Lease], rooms: dict[Child, int]) -> None:
+        """Deal the leases in turn, so that a short supply is shared out evenly."""
+        hands: dict[Child, list[Lease]] = {child: [] for child in rooms}
+        turns = [
+            child
+            for _, child in sorted(
+                ((turn, child) for child, room in rooms.items() for turn in range(room)),
+                key=lambda pair: pair[0],
+            )
+        ]
+        for child, lease in zip(turns, leases, strict=False):
+            hands[child].append(lease)
+        for child, hand in hands.items():
+            if hand:
+                child.give(hand)
+
+    def _extend(self) -> None:
+        held = [lease for child in self._children for lease in child.held.values()]
+        due = self._extended + self._client.lease_seconds / 3 <= time.monotonic()
+        if not due or self._broker.waiting():
+            return
+        self._extended = time.monotonic()
+        try:
+            kept = self._client.extend(held) if held else []
+        except BrokerError as error:
+            self._step_back(error)
+            return
+        for lease, still in zip(held, kept, strict=True):
+            if not still:
+                log.warning(
+                    "lost its lease while it runs; another worker may run it too",
+                    extra={"task_id": lease.task_id, "queue": lease.queue},
+                )
+
+    def _step_back(self, error: BrokerError) -> None:
+        if self._broker.again():
+            log.warning("waiting for the broker: %s", error)
+
+    # -- the children's lives -------------------------------------------------------------------
+
+    def _missing(self) -> int:
+        active = sum(not child.finishing for child in self._children)
+        return self._settings.processes - active
+
+    def _children_never_ready(self) -> bool:
+        return not self._ever_ready and self._starts.failures > 0
+
+    def _start_children(self) -> None:
+        if self._stopping or self._starts.waiting():
+            return
+        for _ in range(self._missing()):
+            child = Child(
+                self._settings.imports, self._settings.log_format, self._settings.log_level
+            )
+            self._children.append(child)
+            self._selector.register(child.outcomes, selectors.EVENT_READ)
+            log.debug("started process %d", child.pid)
+
+    def _bury(self, child: Child) -> None:
+        """Account for a process that is gone: to the failed set with a task that keeps killing its
+        workers, back to the queue with the rest."""
+        self._children.remove(child)
+        self._selector.unregister(child.outcomes)
+        cause = child.cause_of_death()
+        self._outcomes += map(Release, child.take_back())
+        for lease in child.held.values():
+            log.error(
+                "worker died: %s", cause, extra={"task_id": lease.task_id, "queue": lease.queue}
+            )
+            if lease.deliveries - lease.attempts >= MAX_DEATHS:
+                where = f"{socket.gethostname()}:{child.pid}"
+                failure = Failure(f"worker died: {cause}", "", time.time(), where)
+                self._outcomes.append(Fail(lease, failure))
+            else:
+                self._outcomes.append(Release(lease, charged=True))
+        child.close()
+        if child.finishing:
+            return
+        if not child.held:
+            log.error("process %d died: %s", child.pid, cause)
+        if child.done or child.held or child.age() > SHORT_LIFE:
+            self._starts.reset()
+        else:
+            self._starts.again()
+
+    def _end_children(self) -> None:
+        """Let idle children end by themselves, end the others, and hand back what they held."""
+        for child in self._children:
+            self._outcomes += map(Release, child.take_back())
+            child.kill() if child.held else child.finish()
+        for child in self._children:
+            child.wait(GRACE_SECONDS)
+            self._outcomes += (one.outcome for one in child.collect())
+            self._outcomes += map(Release, child.held.values())
+            child.close()
+        self._children.clear()
+        self._selector.close()
+        if self._outcomes:
+            try:
+                self._client.settle(self._outcomes)
+            except BrokerError as error:
+                log.error("%d leases stay until their time is up: %s", len(self._outcomes), error)
+
+    # -- signals ----------------------------------------------------------------------------
+
+    @property
+    def _stopping(self) -> bool:
+        return self._drain_until < FOREVER
+
+    def _heed_signals(self) -> None:
+        if self._signals and not self._stopping:
+            log.info("stopping: no new tasks, and %g s for what runs", DRAIN_SECONDS)
+            self._drain_until = time.monotonic() + DRAIN_SECONDS
+
+    @contextmanager
+    def _watching_signals(self) -> Iterator[None]:
+        """Note SIGINT and SIGTERM, and let them and a child's end wake the loop."""
+        for end in (self._wakeups, self._wake):
+            end.setblocking(False)
+        self._selector.register(self._wakeups, selectors.EVENT_READ)
+
+        def note(number: int, _frame: FrameType | None) -> None:
+            if number != signal.SIGCHLD:
+                self._signals.append(number)
+
+        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
+        before = {number: signal.signal(number, note) for number in numbers}
+        old_descriptor = signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
+        try:
+            yield
+        finally:
+            signal.set_wakeup_fd(old_descriptor)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+            self._wakeups.close()
+            self._wake.close()
