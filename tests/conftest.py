@@ -1,0 +1,60 @@
+"""Fixtures that build on each other: a server a session, an empty namespace a test."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .servers import Server, beanstalkd_server, redis_server
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One Redis for all tests of this process; each test uses a prefix of its own."""
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def beanstalkd() -> Iterator[Server]:
+    """A beanstalkd of the test's own: it has no namespaces, and starts in milliseconds."""
+    with beanstalkd_server() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_dsn(redis: Server) -> str:
+    """A DSN whose keys no other test touches."""
+    return f"{redis.dsn}?prefix=t{os.getpid()}-{next(_numbers)}"
+
+
+@pytest.fixture
+def beanstalk_dsn(beanstalkd: Server) -> str:
+    return beanstalkd.dsn
+
+
+@pytest.fixture
+def sqlite_dsn(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'queue.db'}"
+
+
+@pytest.fixture(params=["sqlite", "redis", "beanstalk"])
+def shared_dsn(request: pytest.FixtureRequest) -> str:
+    """The DSN of an empty broker that other processes see, once for each of the three."""
+    dsn: str = request.getfixturevalue(f"{request.param}_dsn")
+    return dsn
+
+
+@pytest.fixture(params=["locmem", "sqlite", "redis", "beanstalk"])
+def dsn(request: pytest.FixtureRequest) -> str:
+    """The DSN of an empty broker, once for each of the four."""
+    if request.param == "locmem":
+        return "locmem://"
+    chosen: str = request.getfixturevalue(f"{request.param}_dsn")
+    return chosen
