@@ -24,19 +24,28 @@ def dump(payload: dict[str, Any]) -> str:
     try:
         text = _encode(payload)
         text.encode()  # a lone surrogate has no UTF-8
+        equal = json.loads(text) == payload and not _too_deep(payload, text)
     except (TypeError, ValueError, RecursionError) as error:
         raise UnserialisableTask(_explain(payload) or str(error)) from error
-    if json.loads(text) != payload and (reason := _explain(payload)):
+    if not equal and (reason := _explain(payload)):
         raise UnserialisableTask(reason)
     return text
 
 
 def dump_result(value: Any) -> bytes:
-    """Serialize what a task returned; what JSON cannot express is kept as its repr()."""
+    """Serialize what a task returned; what JSON cannot express is kept as its repr(), or as the
+    name of its type when that fails too."""
     try:
         return _encode(value).encode()
-    except (TypeError, ValueError, RecursionError):
-        return _encode(ascii(value)).encode()
+    except Exception:  # a class may raise anything while it is iterated or printed
+        return _encode(_described(value)).encode()
+
+
+def _described(value: Any) -> str:
+    try:
+        return ascii(value)
+    except Exception:
+        return f"a value of type {type(value).__name__}"
 
 
 def load(data: str | bytes) -> dict[str, Any]:
@@ -54,10 +63,21 @@ def load(data: str | bytes) -> dict[str, Any]:
     return payload
 
 
+def _too_deep(payload: dict[str, Any], text: str) -> bool:
+    """Whether the payload nests deeper than MAX_DEPTH below one of its values."""
+    if text.count("[") + text.count("{") <= MAX_DEPTH:  # far quicker, and true of nearly all
+        return False
+    level: list[Any] = [payload]
+    for _ in range(MAX_DEPTH + 2):
+        held = [one.values() if isinstance(one, dict) else one for one in level]
+        level = [part for one in held for part in one if isinstance(part, dict | list | tuple)]
+    return bool(level)
+
+
 def _explain(payload: dict[str, Any]) -> str | None:
-    """Say which part of the arguments JSON would change; None where only tuples became lists."""
-    for name in ("args", "kwargs"):
-        if reason := _unequal(payload.get(name), name, 0):
+    """Say which part of a payload JSON would change; None where only tuples became lists."""
+    for name, value in payload.items():
+        if reason := _unequal(value, name, 0):
             return f"{reason}; pass only text, numbers, true, false, null, lists and dicts"
     return None
 

@@ -37,11 +37,17 @@ def run(task_class: type[Task], lease: Lease, worker: str) -> Done:
         return Done(None, error, Fail(lease, failure_of(error, worker)))
     if not lease.task_id:  # a five-verb backend hands out bodies only
         lease = lease._replace(task_id=task.task_id)
-    raised = attempt(task)
-    if raised is None:
-        result = body.dump_result(task.result) if task.result_ttl else b""
-        return Done(task, None, Ack(lease, result, task.result_ttl))
-    return Done(task, raised, outcome_of(task, lease, raised, worker))
+    raised: BaseException | None = None
+    try:
+        raised = attempt(task)
+        return Done(task, raised, outcome_of(task, lease, raised, worker))
+    except Exception as error:  # a hook left something in the task that nobody can go by
+        task.to_failed()
+        if raised is None:
+            raised = error
+        else:
+            raised.add_note(f"not queued again: {type(error).__name__}: {error}")
+        return Done(task, raised, Fail(lease, failure_of(raised, worker)))
 
 
 def decode(task_class: type[Task], lease: Lease) -> Task:
@@ -69,9 +75,11 @@ def attempt(task: Task) -> BaseException | None:
     A failed try with retries left uses one up and leaves the status RETRYING. The hook on_error
     ran before that is looked at, so it has the say.
     """
+    task.error = None
     try:
         task.run()
     except BaseException as error:  # SystemExit and KeyboardInterrupt of a task are its failure
+        task.error = error
         if task.retries > 0 and not isinstance(error, HOPELESS):
             task.retries -= 1
             task.to_retrying()
@@ -81,15 +89,18 @@ def attempt(task: Task) -> BaseException | None:
     return None
 
 
-def outcome_of(task: Task, lease: Lease, error: BaseException, worker: str) -> Outcome:
-    """Say what follows from a failed try, by the status that `attempt` left."""
+def outcome_of(task: Task, lease: Lease, error: BaseException | None, worker: str) -> Outcome:
+    """Say what follows from a try, by what it raised and the status that `attempt` left.
+
+    Raises:
+        Exception: the task cannot be queued again, or its options make no sense any more.
+    """
+    if error is None:
+        seconds = float(task.result_ttl)
+        return Ack(lease, body.dump_result(task.result) if seconds else b"", seconds)
     failure = failure_of(error, worker)
     if task.status == RETRYING:
-        try:
-            return Retry(lease, encode(task), task.backoff, failure)
-        except Exception as problem:  # a hook put something unserialisable into the task
-            failure = failure_of(problem, worker)
-            task.to_failed()
+        return Retry(lease, encode(task), float(task.backoff), failure)
     return Fail(lease, failure)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Any, ParamSpec, Self
@@ -68,6 +69,23 @@ class Gator:
     def __bool__(self) -> bool:
         return True  # an empty queue's Gator is still one
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; `with Gator(dsn) as gator:` does it at the end. What a process
+        still holds when it exits is closed then."""
+        self._keeper.close()
+        self.client.close()
+
     def build_backend(self, conn_string: str) -> Any:
         """Return a client for the DSN: of `backend_class` when that was given, else of the class
         that its scheme stands for."""
@@ -80,7 +98,7 @@ class Gator:
 
     # -- pushing ----------------------------------------------------------------------------
 
-    def task(self, func: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Task:
+    def task(self, func: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> Task:
         """Push the call `func(*args, **kwargs)`.
 
         Returns:
@@ -97,7 +115,7 @@ class Gator:
         return Options(self, **kwargs)
 
     def push(
-        self, task: Task, func: Callable[P, object], *args: P.args, **kwargs: P.kwargs
+        self, task: Task, func: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs
     ) -> Task:
         """Push a call as `task`; with is_async=False run it here and now instead.
 
@@ -128,8 +146,9 @@ class Gator:
         tasks = list(tasks)
         queued = [task for task in tasks if task.is_async]
         self._queue(queued)
+        now = time.time()
         for task in queued:
-            task.to_waiting() if task.delay_until is None else task.to_delayed()
+            task.to_delayed() if (task.delay_until or 0.0) > now else task.to_waiting()
         for task in tasks:
             if not task.is_async:
                 self.execute(task)
@@ -170,21 +189,24 @@ class Gator:
         leases = self.client.reserve([self.queue_name], 1)
         return self._finish(leases[0]) if leases else None
 
-    def get(self, task_id: str, force: bool = False) -> Task | None:
+    def get(self, task_id: str, force: bool = False, raises: bool = True) -> Task | None:
         """Run one task here, taking it from any state, failed and delayed included.
 
         Args:
             force: take it even from a worker that is running it.
+            raises: False returns a task that failed for good too, with its `error`: then nothing
+                that a task raises can be mistaken for something that befell this call.
 
         Returns:
             As `pop`; None when the broker does not have it.
 
         Raises:
             TaskRunning: a worker is running it, and `force` is False.
+            UndecodableTask: it was no task; it is in the failed set now.
             Exception: what the task raised, when it failed for good.
         """
         lease = self.client.claim(task_id, force)
-        return self._finish(lease) if lease else None
+        return self._finish(lease, raises) if lease else None
 
     def execute(self, task: Task) -> Task:
         """Run a task you made, with its hooks and retries.
@@ -202,6 +224,8 @@ class Gator:
             if task.status != RETRYING or isinstance(error, KeyboardInterrupt):
                 raise error
             if task.is_async:
+                if task.backoff:
+                    task.delay_until = time.time() + task.backoff
                 self._queue([task])
                 return task
 
@@ -220,19 +244,18 @@ class Gator:
             )
         return settled.leases
 
-    def _finish(self, lease: Lease) -> Task:
+    def _finish(self, lease: Lease, raises: bool = True) -> Task:
         done = self.run_lease(lease)
         if isinstance(done.error, KeyboardInterrupt):
             # Somebody at the keyboard stopped us: that is not the task's failure.
-            self.settle(Release(lease))
+            self.settle(Release(done.outcome.lease))
             raise done.error
         self.settle(done.outcome)
-        if done.task is not None and done.task.status == RETRYING:
-            return done.task
-        if done.error is not None:
-            raise done.error
-        assert done.task is not None  # a body that is no task has an error
-        return done.task
+        task, error = done.task, done.error
+        if error is not None and (task is None or (raises and task.status != RETRYING)):
+            raise error
+        assert task is not None  # a body that is no task has an error
+        return task
 
     # -- looking after ----------------------------------------------------------------------
 
@@ -301,6 +324,6 @@ class Options:
     ) -> None:
         return None
 
-    def task(self, func: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Task:
+    def task(self, func: Callable[P, object], /, *args: P.args, **kwargs: P.kwargs) -> Task:
         """Push the call `func(*args, **kwargs)` with these options; see Gator.push."""
         return self.gator.push(self.gator.task_class(**self.task_kwargs), func, *args, **kwargs)

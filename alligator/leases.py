@@ -17,7 +17,7 @@ log = logging.getLogger("alligator.worker")
 class LeaseKeeper:
     """Extends held leases from a thread, at a third of their time.
 
-    The thread starts with the first lease and sleeps for good while none is held. A task that
+    The thread starts with the first lease and sleeps while none is held, until `close`. A task that
     keeps Python from running its threads for a whole lease loses it: `gator worker` extends from
     the parent process, which no task can hold up.
     """
@@ -31,7 +31,18 @@ class LeaseKeeper:
         self._pid = os.getpid()
         self._held: dict[str, Lease] = {}
         self._changed = threading.Condition()
+        self._closing = threading.Event()
         self._thread: threading.Thread | None = None
+
+    def close(self) -> None:
+        """End the thread; the next lease starts another."""
+        thread = self._thread
+        if thread is not None and self._pid == os.getpid():
+            self._closing.set()
+            with self._changed:
+                self._changed.notify()
+            thread.join()
+        self._reset()
 
     @contextmanager
     def holding(self, lease: Lease) -> Iterator[None]:
@@ -57,12 +68,13 @@ class LeaseKeeper:
                 self._held.pop(lease.token + lease.task_id, None)
 
     def _extend_forever(self) -> None:
+        closing = self._closing
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._held)
-            # Whoever took a lease did so before the wait, so a third of its time is left at most
-            # two thirds before the end.
-            threading.Event().wait(self._client.lease_seconds / 3)
+                self._changed.wait_for(lambda: self._held or closing.is_set())
+            # A wait of its own: a notify for each short task would make this thread run each time.
+            if closing.wait(self._client.lease_seconds / 3):
+                return
             with self._changed:
                 held = list(self._held.values())
             if held:

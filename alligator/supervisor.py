@@ -12,6 +12,7 @@ import logging
 import selectors
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -229,9 +230,9 @@ class Supervisor:
         """How many leases each child may be given now."""
         if self._stopping or self._broker.waiting():
             return {}
-        most = self._settings.max_tasks
+        most = self._settings.max_tasks or sys.maxsize
         rooms = {
-            child: child.room() if not most else min(child.room(), most - child.done)
+            child: min(child.room(), most - child.done - len(child.held))
             for child in self._children
         }
         return {child: room for child, room in rooms.items() if room > 0}

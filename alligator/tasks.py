@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import os
 import time
-import uuid
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Self
 
@@ -22,10 +22,11 @@ class Task:
     """One call to make later.
 
     Attributes:
-        task_id: chosen by you, else a random UUID; after a push, the id the broker holds it under.
+        task_id: chosen by you, else a UUID; after a push, the id the broker holds it under.
         status: one of the constants WAITING to CANCELED, or your own.
         queued: False when a push found the id, or the unique key, on the broker already.
         result: what the call returned, once it has.
+        error: what the last try raised, if it did.
         func, func_args, func_kwargs: the call.
     """
 
@@ -74,15 +75,15 @@ class Task:
         """
         if reserved:
             is_async = _reserved_async(reserved)
-        self.task_id = str(uuid.uuid4()) if task_id is None else task_id
-        self.retries = _at_least_zero("retries", retries)
+        self.task_id = _new_id() if task_id is None else task_id
+        self.retries = _whole("retries", _at_least_zero("retries", retries))
         self.is_async = bool(is_async)
         self.on_start = on_start
         self.on_success = on_success
         self.on_error = on_error
         self.depends_on = _task_ids(depends_on)
         self.delay_until = _delay(delay_by, delay_until)
-        self.priority = priority
+        self.priority = _whole("priority", priority)
         self.timeout = _timeout(timeout)
         self.backoff = _at_least_zero("backoff", backoff)
         self.unique = unique
@@ -91,6 +92,7 @@ class Task:
         self.status = WAITING
         self.queued = True
         self.result: Any = None
+        self.error: BaseException | None = None
         self.func: Callable[..., Any] | None = None
         self.func_args: tuple[Any, ...] = ()
         self.func_kwargs: dict[str, Any] = {}
@@ -105,7 +107,7 @@ class Task:
             return str(self.func)
         return getattr(self.func, "__qualname__", repr(self.func))
 
-    def to_call(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Self:
+    def to_call(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Self:
         """Set what to call.
 
         Args:
@@ -211,7 +213,10 @@ class Task:
             )
             task._set_options(payload.get("options") or {})
             if payload.get("callable") is not None:
-                task.to_call(_path(payload), *payload.get("args", ()), **payload.get("kwargs", {}))
+                args, kwargs = payload.get("args", []), payload.get("kwargs", {})
+                if not (isinstance(args, list) and isinstance(kwargs, dict)):
+                    raise UndecodableTask("args is not a list, or kwargs is not an object")
+                task.to_call(_path(payload), *args, **kwargs)
         except (AttributeError, KeyError, TypeError, InvalidTask) as error:
             raise UndecodableTask(f"the body is not a task: {error}") from error
         return task
@@ -266,6 +271,20 @@ class Task:
             error.add_note(f"its on_error hook raised {type(second).__name__}: {second}")
 
 
+def _new_id() -> str:
+    """Return a UUID of version 7 (RFC 9562): milliseconds, then 74 random bits.
+
+    Ids that grow with time are neighbours in a broker's index: SQLite fills twice as fast with them
+    as with random ones.
+    """
+    random = int.from_bytes(os.urandom(10))
+    number = time.time_ns() // 1_000_000 << 80 | random
+    number = number & ~(0xF << 76) | 7 << 76
+    number = number & ~(0b11 << 62) | 0b10 << 62
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
 def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
     # Imported when the first one comes: asyncio would double the time of a push from a shell.
     import asyncio
@@ -290,8 +309,12 @@ def _reserved_async(reserved: dict[str, bool]) -> bool:
 def _at_least_zero(name: str, value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
         raise InvalidTask(f"{name} {value!r} is not a number of at least 0")
-    if name == "retries" and not isinstance(value, int):
-        raise InvalidTask(f"retries {value!r} is not a whole number")
+    return value
+
+
+def _whole(name: str, value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidTask(f"{name} {value!r} is not a whole number")
     return value
 
 
@@ -306,7 +329,11 @@ def _task_ids(depends_on: str | Task | Iterable[str | Task] | None) -> tuple[str
         return ()
     if isinstance(depends_on, str | Task):
         depends_on = (depends_on,)
-    return tuple(one.task_id if isinstance(one, Task) else one for one in depends_on)
+    ids = tuple(one.task_id if isinstance(one, Task) else one for one in depends_on)
+    for one in ids:
+        if not isinstance(one, str):
+            raise InvalidTask(f"depends_on {one!r} is neither a task nor its id, which is text")
+    return ids
 
 
 def _delay(

@@ -48,7 +48,7 @@ class DottedPath:
         found: Callable[..., Any] = target
         return found
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self.resolve()(*args, **kwargs)
 
 

@@ -10,14 +10,15 @@ import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Any
+from typing import Any, Self
 
-from .backends.base import Lease, Release
+from .backends.base import Fail, Lease, Release, Retry
 from .backoff import Backoff
 from .constants import ALL
-from .exceptions import BrokerError, BrokerUnreachable
+from .exceptions import BrokerError
+from .execution import Done
 from .gator import Gator
 
 log = logging.getLogger("alligator.worker")
@@ -43,7 +44,8 @@ class Worker:
 
         Args:
             max_tasks: how many tasks to run before `run_forever` returns; 0 is no limit.
-            to_consume: a queue, or queues in order of preference.
+            to_consume: a queue, or queues in order of preference. Left at ALL, it is the Gator's
+                own queue, which is ALL too unless you gave it another; ["all"] is that one always.
             nap_time: seconds an idle wait lasts at most. There is none while tasks are ready.
         """
         self.gator = gator
@@ -52,12 +54,13 @@ class Worker:
         self.nap_time = nap_time
         self.tasks_complete = 0
         self.interrupted = False
+        if to_consume == ALL:
+            to_consume = gator.queue_name
         self._queues = [to_consume] if isinstance(to_consume, str) else list(to_consume)
         self._looping = False
         self._next: Lease | None = None
-        # A write to the one ends a wait on the other, from a signal handler or another thread.
-        self._wake_in, self._wake_out = socket.socketpair()
-        self._wake_in.setblocking(False)
+        self._done: Done | None = None  # run, and not settled yet
+        self._wake: _Wake | None = None
 
     # -- what it says -------------------------------------------------------------------------
 
@@ -83,28 +86,30 @@ class Worker:
     def interrupt(self) -> None:
         """Stop after the task that runs now. May be called from a signal handler or a thread."""
         self.interrupted = True
-        with_room = select.select([], [self._wake_in], [], 0)[1]
-        if with_room:
-            self._wake_in.send(b"!")
+        wake = self._wake
+        if wake is not None:
+            wake.poke()
 
     def run_forever(self) -> int:
         """Run tasks until `max_tasks` are done or the worker is interrupted.
 
         SIGINT and SIGTERM interrupt it when this is the main thread; a second one acts as if there
-        were no worker. A broker that goes away is waited for.
+        were no worker. A broker that goes away, or refuses for a while (a full disk), is waited
+        for.
 
         Returns:
             0, or 1 when it was interrupted.
 
         Raises:
-            BrokerError: the broker could not be reached at the start, or refuses to work.
+            BrokerError: the broker could not be reached at the start, or refused to work.
         """
         self.starting()
         self._looping = True
         try:
-            with self._signals():
-                self._loop()
+            with _Wake() as self._wake, self._signals():
+                self._loop(self._wake)
         finally:
+            self._wake = None
             self._looping = False
             self._hand_back()
             self.stopping()
@@ -118,57 +123,73 @@ class Worker:
         Returns:
             Whether a task was run.
         """
-        lease, self._next = self._next, None
-        if lease is None:
-            lease = next(iter(self.gator.client.reserve(self._queues, 1)), None)
-        if lease is None:
-            return False
-        done = self.gator.run_lease(lease)
-        if self.interrupted and isinstance(done.error, KeyboardInterrupt):
-            # The second SIGINT: whoever sent it does not want the task's end.
-            self.gator.settle(Release(lease))
-            return False
-        self.tasks_complete += 1
-        # The next task comes with the answer, unless nobody is there to run it.
-        more = self._looping and not self._finished()
-        fresh = self.gator.settle(done.outcome, self._queues, 1 if more else 0)
-        self._next = fresh[0] if fresh else None
-        self._report(lease, done.task.result if done.task else None, done.error)
+        if self._done is None:
+            lease = self._take()
+            if lease is None:
+                return False
+            self._done = self.gator.run_lease(lease)
+        self._settle(self._done)
         return True
 
-    def _loop(self) -> None:
+    def _take(self) -> Lease | None:
+        lease, self._next = self._next, None
+        return lease or next(iter(self.gator.client.reserve(self._queues, 1)), None)
+
+    def _settle(self, done: Done) -> None:
+        if self.interrupted and isinstance(done.error, KeyboardInterrupt):
+            # The second SIGINT: whoever sent it does not want the task's end.
+            self.gator.settle(Release(done.outcome.lease))
+            self._done = None
+            return
+        # The next task comes with the answer, unless nobody is there to run it.
+        last = 0 < self.max_tasks <= self.tasks_complete + 1
+        more = self._looping and not self.interrupted and not last
+        fresh = self.gator.settle(done.outcome, self._queues, 1 if more else 0)
+        self._next = fresh[0] if fresh else None
+        self._done = None
+        self.tasks_complete += 1
+        self._report(done)
+
+    def _loop(self, wake: _Wake) -> None:
         away = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
         reached = False
         while not self._finished():
             try:
                 if not self.check_and_run_task() and not self._finished():
-                    self.gator.client.wait(self._queues, self.nap_time, self._wake_out.fileno())
+                    self.gator.client.wait(self._queues, self.nap_time, wake.fileno())
                 reached = True
                 if away.reset():
                     log.warning("the broker is back")
-            except BrokerUnreachable as error:
+            except BrokerError as error:
                 if not reached:
                     raise
                 if away.again():
                     log.warning("waiting for the broker: %s", error)
-                select.select([self._wake_out], [], [], away.until - time.monotonic())
+                wake.wait(away.until - time.monotonic())
 
     def _finished(self) -> bool:
         return self.interrupted or 0 < self.max_tasks <= self.tasks_complete
 
-    def _report(self, lease: Lease, value: Any, error: BaseException | None) -> None:
-        if error is None:
-            self.result(value)
-        else:
-            log.error("task %s failed: %s: %s", lease.task_id, type(error).__name__, error)
+    def _report(self, done: Done) -> None:
+        task_id = done.outcome.lease.task_id
+        if isinstance(done.outcome, Fail | Retry):
+            log.error("task %s failed: %s", task_id, done.outcome.failure.error)
+            return
+        try:
+            self.result(done.task.result if done.task else None)
+        except Exception:  # a value that cannot be printed, or a stdout that nobody reads
+            log.exception("task %s is done, but its result could not be shown", task_id)
 
     def _hand_back(self) -> None:
-        lease, self._next = self._next, None
-        if lease is not None:
-            try:
-                self.gator.settle(Release(lease))
-            except BrokerError as error:
-                log.warning("task %s stays leased until its time is up: %s", lease.task_id, error)
+        """Let go of what is held at the end."""
+        try:
+            if self._done is not None:
+                self._settle(self._done)
+            if self._next is not None:
+                self.gator.settle(Release(self._next))
+                self._next = None
+        except BrokerError as error:
+            log.warning("a task stays leased until its time is up, and then runs again: %s", error)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -180,11 +201,36 @@ class Worker:
             self.interrupt()
             signal.signal(number, before[number])
 
-        before: dict[int, Any] = {
-            number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
+        for number in before:
+            signal.signal(number, stop)
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+class _Wake:
+    """A way to end the loop's wait, from a signal handler or another thread."""
+
+    def __enter__(self) -> Self:
+        # Sockets, since a poke at a closed one is refused; a descriptor's number may be another's.
+        self._reading, self._writing = socket.socketpair()
+        self._writing.setblocking(False)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._reading.close()
+        self._writing.close()
+
+    def poke(self) -> None:
+        with suppress(OSError):  # full: it is woken already; closed: the loop is over
+            self._writing.send(b"!")
+
+    def fileno(self) -> int:
+        return self._reading.fileno()
+
+    def wait(self, seconds: float) -> None:
+        select.select([self._reading], [], [], max(0.0, seconds))

@@ -23,6 +23,7 @@ from __future__ import annotations
 
 import abc
 import json
+import math
 import os
 import socket
 import time
@@ -43,6 +44,8 @@ MIN_PRIORITY, MAX_PRIORITY = -1000, 1000
 #: Failures kept with a task, the newest ones; a traceback is cut to its last MAX_TRACEBACK chars.
 MAX_FAILURES = 10
 MAX_TRACEBACK = 8000
+
+_HOST = socket.gethostname()
 
 #: Characters a task id or a queue name may have.
 MAX_NAME = 200
@@ -275,7 +278,6 @@ class Backend(abc.ABC):
         capabilities: what it can do beyond the common part.
         body_limit: bytes a body may have, or None.
         lease_seconds: how long a lease lasts without `extend`.
-        worker: the name written beside leases and failures.
     """
 
     capabilities: ClassVar[frozenset[Capability]]
@@ -283,8 +285,10 @@ class Backend(abc.ABC):
     body_limit: int | None = None
     lease_seconds: float = DEFAULT_LEASE
 
-    def __init__(self) -> None:
-        self.worker = f"{socket.gethostname()}:{os.getpid()}"
+    @property
+    def worker(self) -> str:
+        """The name written beside leases and failures: "host:pid" of the process that asks."""
+        return f"{_HOST}:{os.getpid()}"
 
     # -- queueing ---------------------------------------------------------------------------
 
@@ -450,6 +454,8 @@ class Backend(abc.ABC):
                 raise InvalidTask(
                     f"priority {entry.priority} is outside {MIN_PRIORITY} to {MAX_PRIORITY}"
                 )
+            if entry.delay_until is not None and not math.isfinite(entry.delay_until):
+                raise InvalidTask(f"delay_until {entry.delay_until} is not a time")
             if self.body_limit is not None and len(entry.body) > self.body_limit:
                 raise BodyTooLarge(
                     f"the task is {len(entry.body)} bytes and {self.broker} takes "

@@ -42,6 +42,8 @@ class FiveVerbBackend(Backend):
 
     def push_many(self, queue_name: str, entries: Sequence[Entry]) -> list[Receipt]:
         self.check(queue_name, entries)
+        if any(entry.priority for entry in entries):
+            raise UnsupportedByBroker(f"{self.broker} cannot order tasks by priority")
         return [
             Receipt(
                 self.verbs.push(queue_name, entry.task_id, entry.body, entry.delay_until)
@@ -69,14 +71,15 @@ class FiveVerbBackend(Backend):
                 self.verbs.push(lease.queue, lease.task_id, outcome.body, due)
             elif isinstance(outcome, Release):
                 self.verbs.push(lease.queue, lease.task_id, lease.body, None)
-        return Settled([True] * len(outcomes), self.reserve(queues, limit) if limit else [])
+        # Nothing is reserved on the way: what is popped here and then not run would be lost.
+        return Settled([True] * len(outcomes), [])
 
     def extend(self, leases: Sequence[Lease]) -> list[bool]:
         return [True] * len(leases)
 
     def wait(self, queues: Sequence[str], timeout: float, wake_on: int | None = None) -> None:
-        if not any(self.verbs.len(queue) for queue in queues):
-            select([] if wake_on is None else [wake_on], [], [], timeout)
+        # Whoever waits has just found nothing to pop; a length counts delayed tasks too.
+        select([] if wake_on is None else [wake_on], [], [], timeout)
 
     def claim(self, task_id: str, force: bool = False) -> Lease | None:
         body = self.verbs.get(self._queue, task_id)

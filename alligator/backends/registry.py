@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from importlib.metadata import entry_points
 from typing import Any
 
 from .. import dsn
@@ -13,8 +12,8 @@ from ..exceptions import InvalidDSN
 #: Entry points of this group add schemes: `myscheme = package.module:Client`.
 GROUP = "alligator.backends"
 
-# The schemes in this package are not looked up as entry points: reading the metadata of every
-# installed package takes longer than a push.
+# Not looked up as entry points: reading the metadata of every installed package, and even importing
+# what reads it, takes longer than a push.
 _BUILT_IN = {
     "locmem": "locmem_backend",
     "sqlite": "sqlite_backend",
@@ -36,11 +35,14 @@ def client_class(conn_string: str) -> Callable[[str], Any]:
         module = importlib.import_module(f"{__package__}.{_BUILT_IN[scheme]}")
         built_in: Callable[[str], Any] = module.Client
         return built_in
-    for entry_point in entry_points(group=GROUP):
+    from importlib.metadata import entry_points
+
+    others = entry_points(group=GROUP)
+    for entry_point in others:
         if entry_point.name == scheme:
             added: Callable[[str], Any] = entry_point.load()
             return added
-    known = ", ".join(sorted({*_BUILT_IN, *(point.name for point in entry_points(group=GROUP))}))
+    known = ", ".join(sorted({*_BUILT_IN, *others.names}))
     raise InvalidDSN(
         f"{dsn.redact(conn_string)!r}: no backend answers to {scheme!r}; there are: {known}"
     )

@@ -1,0 +1,254 @@
+"""Speaking to one Redis server: its scripts, the connections, resending what got lost."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import select
+import threading
+import time
+import uuid
+import weakref
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..dsn import Dsn
+from ..exceptions import BrokerRefused, BrokerUnreachable
+from .redis_driver import address, code_of, driver, translate
+
+_T = TypeVar("_T")
+
+#: Seconds without an answer after which a command is lost; the DSN option `timeout` overrides.
+DEFAULT_TIMEOUT = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """One Lua script and the name the server keeps it under."""
+
+    text: bytes
+    sha: str
+
+
+@cache
+def script(name: str) -> Script:
+    """Return a script of redis_scripts/ with the prelude before it."""
+    folder = Path(__file__).with_name("redis_scripts")
+    text = (folder / "prelude.lua").read_bytes() + (folder / f"{name}.lua").read_bytes()
+    return Script(text, hashlib.sha1(text, usedforsecurity=False).hexdigest())
+
+
+class Link:
+    """The connections of one process to one server.
+
+    There is one connection for calls, under a lock, and as many as there are threads waiting.
+    redis-py resends nothing (a bare Connection has no retries): a lost reply would queue twice, or
+    lose what was reserved. Here every call that changes something carries this client's id and a
+    number, and the script repeats its answer to a number it has seen, so each call can be resent
+    however it was lost: a resent settle reports what the first one did and returns its leases.
+    """
+
+    def __init__(self, dsn: Dsn, base: str) -> None:
+        """Prepare to speak to the server of a DSN, under keys that begin with `base`."""
+        self.where = dsn.redacted()
+        self.timeout = dsn.seconds("timeout", DEFAULT_TIMEOUT)
+        self._driver = driver()
+        self._address = address(dsn, self.timeout)
+        self._base = base
+        self._met = False
+        self._begin()
+        _links.add(self)
+
+    def _begin(self) -> None:
+        # Also called in a forked child, where the parent's lock may be held for ever, its sockets
+        # belong to the parent, and its client id would mix up two series of numbers.
+        self._lock = threading.Lock()
+        self._calls = self._make()
+        self._idle: list[Any] = []
+        self._client = uuid.uuid4().hex
+        self._number = 0
+
+    def _make(self) -> Any:
+        return self._address.kind(**self._address.arguments)
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """Run a script and return its answer.
+
+        Raises:
+            BrokerUnreachable: no answer within about the time-out; it may have run or not.
+            BrokerRefused: the server's answer is no; it did not run.
+        """
+        with self._lock:
+            self._number += 1
+            return self._run(self._calls, name, self._number, arguments)
+
+    def ask(self, *command: Any) -> Any:
+        """Send a command that changes nothing and return the answer."""
+        with self._lock:
+            return self._persist(self._calls, lambda: self._exchange(self._calls, *command))
+
+    def _run(self, connection: Any, name: str, number: int, arguments: tuple[Any, ...]) -> Any:
+        chosen = script(name)
+        rest = (1, self._base, self._client, number, *arguments)
+
+        def evaluate() -> Any:
+            try:
+                return self._exchange(connection, "EVALSHA", chosen.sha, *rest)
+            except self._driver.exceptions.NoScriptError:
+                return self._exchange(connection, "EVAL", chosen.text, *rest)
+
+        return self._persist(connection, evaluate)
+
+    def _exchange(self, connection: Any, *command: Any) -> Any:
+        try:
+            if not self._met:
+                self._meet(connection)
+            connection.send_command(*command)
+            return connection.read_response()
+        except self._driver.ResponseError:
+            raise  # a whole answer was read, so the connection is in step
+        except BaseException:
+            connection.disconnect()  # or the next call would read the answer to this one
+            raise
+
+    def _meet(self, connection: Any) -> None:
+        """Refuse a server that may throw tasks away to make room."""
+        connection.send_command("INFO", "memory")
+        try:
+            memory = _info(connection.read_response())
+        except self._driver.ResponseError as error:
+            if code_of(error) not in ("NOPERM", None):
+                raise
+            memory = {}  # some services hide it: then nobody can tell
+        policy = memory.get("maxmemory_policy", "noeviction")
+        if memory.get("maxmemory", "0") != "0" and policy != "noeviction":
+            connection.disconnect()
+            raise BrokerRefused(
+                f"{self.where}: with maxmemory-policy {policy} Redis would throw queued tasks away "
+                "when memory is short; set maxmemory-policy noeviction"
+            )
+        self._met = True
+
+    def _persist(self, connection: Any, attempt: Callable[[], _T]) -> _T:
+        """Try until there is an answer: once more in any case, then until the time-out is over.
+
+        A server that was never reached is not waited for, so a wrong address shows at once.
+        """
+        deadline = time.monotonic() + self.timeout
+        pause = 0.0
+        while True:
+            try:
+                return attempt()
+            except (self._driver.RedisError, OSError) as error:
+                ours = translate(error, self.where)
+                given_up = pause > 0 and time.monotonic() + pause > deadline
+                never_met = not self._met and code_of(error) is None
+                if given_up or never_met or not isinstance(ours, BrokerUnreachable):
+                    raise ours from error
+                self._follow(connection, error)
+            time.sleep(pause)
+            pause = min(0.25, 2 * pause + 0.01)
+
+    def _follow(self, connection: Any, error: Exception) -> None:
+        """Make the next attempt reach the server that can answer it."""
+        connection.disconnect()
+        if code_of(error) == "MOVED":
+            # "MOVED slot host:port", where no host means the one that answered.
+            host, _, port = str(error).rpartition(" ")[2].rpartition(":")
+            connection.host, connection.port = host or connection.host, int(port)
+            self._address.arguments.update(host=connection.host, port=connection.port)
+
+    def sleep(self, queues: tuple[str, ...], timeout: float, wake_on: int | None) -> None:
+        """Sleep until a hint for one of the queues, `wake_on` is readable, or time is up."""
+        connection = self._idle.pop() if self._idle else self._make()
+        idle = self._idle  # close() puts another list there; then this connection is dropped
+        due = self._run(connection, "wait", 0, queues)
+        seconds = min(timeout, due / 1e6 + 0.001) if due >= 0 else timeout
+        if due != 0 and not _readable(0, wake_on):
+            keys = [f"{self._base}wake:{queue}" for queue in queues]
+            self._block(connection, keys, seconds, wake_on)
+        idle.append(connection)
+
+    def _block(self, connection: Any, keys: list[str], seconds: float, wake_on: int | None) -> None:
+        # 0 would mean for ever.
+        seconds = max(0.001, round(seconds, 3))
+        in_step = False
+        try:
+            connection.send_command("BZPOPMIN", *keys, seconds)
+            # The server ends the wait, unless it is gone.
+            awake = _readable(seconds + self.timeout, _socket(connection), wake_on)
+            if _socket(connection).fileno() in awake:
+                connection.read_response()
+                in_step = True
+        except (self._driver.RedisError, OSError) as error:
+            # Nothing was asked but to sleep. If the server is gone the next call says so.
+            if isinstance(ours := translate(error, self.where), BrokerRefused):
+                raise ours from error
+        finally:
+            # A hint that this throws away costs other sleepers no more than the cap on a sleep.
+            if not in_step:
+                connection.disconnect()
+
+    def listen(self, channel: str) -> Iterator[Callable[[float], None]]:
+        """Yield, once, a function that waits for a message on a channel or so many seconds."""
+        connection = self._make()
+
+        def subscribe() -> None:
+            self._persist(connection, lambda: self._exchange(connection, "SUBSCRIBE", channel))
+
+        def wait(seconds: float) -> None:
+            if _socket(connection) is None:
+                subscribe()  # and return: what was said meanwhile nobody heard
+            elif _readable(seconds, _socket(connection)):
+                try:
+                    connection.read_response()
+                except (self._driver.RedisError, OSError):
+                    connection.disconnect()
+
+        try:
+            subscribe()
+            yield wait
+        finally:
+            connection.disconnect()
+
+    def close(self) -> None:
+        """Close every connection; the next call opens what it needs."""
+        with self._lock:
+            self._calls.disconnect()
+            idle, self._idle = self._idle, []
+            for connection in idle:
+                connection.disconnect()
+
+
+def _info(text: bytes) -> dict[str, str]:
+    """Read the answer to INFO."""
+    lines = (line.partition(":") for line in text.decode().splitlines())
+    return {name: value for name, colon, value in lines if colon}
+
+
+def _socket(connection: Any) -> Any:
+    # redis-py has no public name for it; 5, 6, 7 and 8 agree on this one.
+    return connection._sock
+
+
+def _readable(seconds: float, *files: Any) -> set[int]:
+    """Wait until one of the files is readable; None stands for no file."""
+    poller = select.poll()
+    for file in files:
+        if file is not None:
+            poller.register(file, select.POLLIN)
+    return {number for number, _ in poller.poll(seconds * 1000)}
+
+
+_links: weakref.WeakSet[Link] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    for link in list(_links):
+        link._begin()
+
+
+os.register_at_fork(after_in_child=_begin_anew)

@@ -1,0 +1,295 @@
+-- What every script shares: the keys, the header of a task, and the moves between states.
+-- It is put before each script's own text and sent with it.
+--
+-- KEYS[1] (P) is "{prefix}:" and every key begins with it. The braces are a Redis Cluster hash tag:
+-- one namespace lives on one shard, so a script may touch several queues and find a task by its id.
+--
+--   P tasks               hash    id -> header .. body
+--   P STATE:QUEUE         zset    ids; STATE is waiting (score: order), delayed and retrying (due),
+--                                 running (end of lease), failed (time), blocked (sequence)
+--   P leases              hash    id -> token \n queue \n worker, while it is running
+--   P failures            hash    id -> one JSON array a line, oldest first
+--   P unique              hash    unique key -> id of the task that holds it
+--   P unique-of           hash    id -> its unique key
+--   P held-until          hash    id of a blocked task -> due time, or 0
+--   P depends:ID          set     ids that ID waits for
+--   P waiting-on:ID       set     ids that wait for ID
+--   P queues              set     names of queues that may hold a task
+--   P seq                 string  the last sequence number given out
+--   P wake:QUEUE          zset    one member while sleepers should look at the queue: a hint only
+--   P client:ID           string  number \n reply of the last call of that client that changed a key
+--   P result:ID           string  the result of a task, with an expiry
+--   P done:ID             channel told when a task has ended
+--
+-- Times are microseconds since 1970 by the server's clock; a score holds them exactly until 2255.
+-- ARGV[1] and ARGV[2] are the client's id and the number of its call; a script's own arguments start
+-- at ARGV[3].
+--
+-- Lua does not roll back, and a server at maxmemory refuses only the first write of a script: those
+-- that must work then (all but push) write first by removing something.
+
+local P = KEYS[1]
+local STATES = {'waiting', 'delayed', 'retrying', 'running', 'blocked', 'failed'}
+-- unpack() may put about 8,000 values on the stack.
+local CHUNK = 1000
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000000 + clock[2]
+
+local function key(state, queue)
+  return P .. state .. ':' .. queue
+end
+
+-- Call a command for a list of any length, in pieces that fit on the stack; CHUNK is even, so pairs
+-- stay together.
+local function each_chunk(command, name, list)
+  for from = 1, #list, CHUNK do
+    redis.call(command, name, unpack(list, from, math.min(from + CHUNK - 1, #list)))
+  end
+end
+
+-- HMGET for a list of any length; a missing field is false.
+local function fetch(name, ids)
+  local values = {}
+  for from = 1, #ids, CHUNK do
+    local upto = math.min(from + CHUNK - 1, #ids)
+    for _, value in ipairs(redis.call('HMGET', name, unpack(ids, from, upto))) do
+      values[#values + 1] = value
+    end
+  end
+  return values
+end
+
+-- Do `act` unless this very call was done before and its reply got lost on the way: then repeat the
+-- reply. `act` returns its reply and whether it changed anything. A client sends one call at a time,
+-- so the last one is all there is to remember; a smaller number is a late copy nobody listens to.
+local function once(act)
+  local name = P .. 'client:' .. ARGV[1]
+  local saved = redis.call('GET', name)
+  if saved then
+    local number, reply = string.match(saved, '^(%d+)\n(.*)$')
+    if tonumber(ARGV[2]) <= tonumber(number) then
+      return cmsgpack.unpack(reply)
+    end
+  end
+  local reply, changed = act()
+  if changed then
+    redis.call('SET', name, ARGV[2] .. '\n' .. cmsgpack.pack(reply), 'PX', 300000)
+  end
+  return reply
+end
+
+-- Header: sequence, time of push in ms, priority, attempts, finished deliveries, queue, NUL. Binary, since
+-- the memory of a million waiting tasks is mostly headers, ids and bodies. A running task's current
+-- delivery is not counted in it, so that reserve need not rewrite the body.
+local HEADER = '<I6I6hI3I3s'
+
+local function pack_task(task)
+  return struct.pack(HEADER, task.seq, task.pushed, task.priority, task.attempts, task.deliveries,
+    task.queue) .. task.body
+end
+
+local function unpack_task(value)
+  local task, body = {}, nil
+  task.seq, task.pushed, task.priority, task.attempts, task.deliveries, task.queue, body =
+    struct.unpack(HEADER, value)
+  task.body = string.sub(value, body)
+  return task
+end
+
+-- Higher priority first, then first in, first out. Below 2^53, so a score holds it exactly.
+local function order(priority, seq)
+  return (1000 - priority) * 4398046511104 + seq
+end
+
+local function wake(queue)
+  redis.call('ZADD', P .. 'wake:' .. queue, 0, '1')
+end
+
+local function make_ready(id, task)
+  redis.call('ZADD', key('waiting', task.queue), order(task.priority, task.seq), id)
+  wake(task.queue)
+end
+
+-- Keep a task in `state` until `due`. Sleepers reckon with the first due time, so a new first one
+-- has to wake one of them.
+local function hold(state, queue, id, due)
+  local name = key(state, queue)
+  redis.call('ZADD', name, due, id)
+  if redis.call('ZRANGE', name, 0, 0)[1] == id then
+    wake(queue)
+  end
+end
+
+-- Make ids ready that were just taken out of another state, at the place their sequence gives them.
+-- `charge`: count the delivery that was under way.
+local function put_back(queue, ids, charge)
+  local scores, rewritten = {}, {}
+  for at, value in ipairs(fetch(P .. 'tasks', ids)) do
+    if value then
+      local task = unpack_task(value)
+      scores[#scores + 1] = order(task.priority, task.seq)
+      scores[#scores + 1] = ids[at]
+      if charge then
+        task.deliveries = task.deliveries + 1
+        rewritten[#rewritten + 1] = ids[at]
+        rewritten[#rewritten + 1] = pack_task(task)
+      end
+    end
+  end
+  each_chunk('ZADD', key('waiting', queue), scores)
+  each_chunk('HSET', P .. 'tasks', rewritten)
+  if #scores > 0 then
+    wake(queue)
+  end
+end
+
+-- Make ready what is due and what a worker lost, at most CHUNK of each kind a call, so that no call
+-- takes long; the next call goes on.
+local function promote(queue)
+  for _, state in ipairs({'delayed', 'retrying', 'running'}) do
+    local name = key(state, queue)
+    local ids = redis.call('ZRANGEBYSCORE', name, '-inf', now, 'LIMIT', 0, CHUNK)
+    if #ids > 0 then
+      redis.call('ZREM', name, unpack(ids))
+      if state == 'running' then
+        redis.call('HDEL', P .. 'leases', unpack(ids))
+      end
+      put_back(queue, ids, state == 'running')
+    end
+  end
+end
+
+-- The task of an id, its state and its score there; nil when there is none.
+local function locate(id)
+  local value = redis.call('HGET', P .. 'tasks', id)
+  if not value then
+    return nil
+  end
+  promote(unpack_task(value).queue)
+  local task = unpack_task(redis.call('HGET', P .. 'tasks', id))
+  for _, state in ipairs(STATES) do
+    local score = redis.call('ZSCORE', key(state, task.queue), id)
+    if score then
+      return task, state, tonumber(score)
+    end
+  end
+  return nil
+end
+
+-- A value of `leases` as a table; an empty one for false. Tasks reserved in one call share one value,
+-- so each is read once.
+local known_leases = {[false] = {}}
+
+local function read_lease(value)
+  local found = known_leases[value]
+  if not found then
+    found = {}
+    found.token, found.queue, found.worker = string.match(value, '^(.-)\n(.-)\n(.*)$')
+    known_leases[value] = found
+  end
+  return found
+end
+
+local function worker_of(id)
+  return read_lease(redis.call('HGET', P .. 'leases', id)).worker
+end
+
+-- A task stops waiting for others.
+local function forget_dependencies(id)
+  for _, other in ipairs(redis.call('SMEMBERS', P .. 'depends:' .. id)) do
+    redis.call('SREM', P .. 'waiting-on:' .. other, id)
+  end
+  redis.call('DEL', P .. 'depends:' .. id)
+  redis.call('HDEL', P .. 'held-until', id)
+end
+
+-- A task has succeeded: those that waited for nothing else may run.
+local function free_dependents(id)
+  local dependents = redis.call('SMEMBERS', P .. 'waiting-on:' .. id)
+  redis.call('DEL', P .. 'waiting-on:' .. id)
+  for _, other in ipairs(dependents) do
+    redis.call('SREM', P .. 'depends:' .. other, id)
+    if redis.call('EXISTS', P .. 'depends:' .. other) == 0 then
+      local due = tonumber(redis.call('HGET', P .. 'held-until', other))
+      local task = unpack_task(redis.call('HGET', P .. 'tasks', other))
+      redis.call('HDEL', P .. 'held-until', other)
+      redis.call('ZREM', key('blocked', task.queue), other)
+      if due > now then
+        hold('delayed', task.queue, other, due)
+      else
+        make_ready(other, task)
+      end
+    end
+  end
+end
+
+-- Tasks that have failed or are gone let others have their unique key.
+local function free_unique(ids)
+  for at, name in ipairs(fetch(P .. 'unique-of', ids)) do
+    if name and redis.call('HGET', P .. 'unique', name) == ids[at] then
+      redis.call('HDEL', P .. 'unique', name)
+    end
+  end
+end
+
+-- A failed task that is to run once more takes its unique key again, unless another has it by now.
+local function retake_unique(id)
+  local name = redis.call('HGET', P .. 'unique-of', id)
+  if name then
+    redis.call('HSETNX', P .. 'unique', name, id)
+  end
+end
+
+-- Forget tasks that are out of their state's sorted set already.
+local function forget(ids)
+  each_chunk('HDEL', P .. 'tasks', ids)
+  if redis.call('EXISTS', P .. 'failures', P .. 'unique-of') > 0 then
+    each_chunk('HDEL', P .. 'failures', ids)
+    free_unique(ids)
+    each_chunk('HDEL', P .. 'unique-of', ids)
+  end
+end
+
+local function tell_done(id)
+  redis.call('PUBLISH', P .. 'done:' .. id, '1')
+end
+
+-- One more line in a task's failures; only the newest 10 stay (MAX_FAILURES).
+local function add_failure(id, line)
+  local lines = {}
+  for old in string.gmatch(redis.call('HGET', P .. 'failures', id) or '', '[^\n]+') do
+    lines[#lines + 1] = old
+  end
+  lines[#lines + 1] = line
+  redis.call('HSET', P .. 'failures', id, table.concat(lines, '\n', math.max(1, #lines - 9)))
+end
+
+-- Lease ids, all of one queue and in no state now.
+local function lease(queue, ids, token, worker, duration)
+  local ends, leases = {}, {}
+  local value = token .. '\n' .. queue .. '\n' .. worker
+  for _, id in ipairs(ids) do
+    ends[#ends + 1] = now + duration
+    ends[#ends + 1] = id
+    leases[#leases + 1] = id
+    leases[#leases + 1] = value
+  end
+  each_chunk('ZADD', key('running', queue), ends)
+  each_chunk('HSET', P .. 'leases', leases)
+end
+
+-- What is shown of one task: id, state, score, header and body, lease, failures, unique key, due time
+-- of a blocked task, and the ids it waits for. Missing things are false.
+local function row(id, value, state, score)
+  local blocked = state == 'blocked'
+  return {
+    id, state, string.format('%.0f', score), value,
+    state == 'running' and redis.call('HGET', P .. 'leases', id),
+    redis.call('HGET', P .. 'failures', id),
+    redis.call('HGET', P .. 'unique-of', id),
+    blocked and redis.call('HGET', P .. 'held-until', id),
+    blocked and redis.call('SMEMBERS', P .. 'depends:' .. id) or {},
+  }
+end
+

@@ -1,0 +1,156 @@
+-- End leases, then reserve.
+-- ARGV[3] duration of a lease in µs, [4] token, [5] worker, [6] how many to reserve, [7] number of queues, then the
+-- queues, then the outcomes, each: kind, id, token and what its kind needs:
+--   ack              done
+--   keep             done, with a result: time to live in ms, result
+--   retry            again: delay in µs, body, failure
+--   fail             for good: failure
+--   release, charge  handed back unstarted, or after its worker died
+-- Returns {a string with 1 or 0 for each outcome: did its lease hold, ids reserved, their tasks}.
+
+local duration, token, worker, limit = tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6])
+local first_outcome = 8 + ARGV[7]
+local EXTRAS = {ack = 0, keep = 2, retry = 3, fail = 1, release = 0, charge = 0}
+
+-- Where each outcome starts in ARGV, and its id.
+local function read_outcomes()
+  local starts, ids, at = {}, {}, first_outcome
+  while at <= #ARGV do
+    starts[#starts + 1] = at
+    ids[#ids + 1] = ARGV[at + 1]
+    at = at + 3 + EXTRAS[ARGV[at]]
+  end
+  return starts, ids
+end
+
+-- Which outcomes count; their leases end here.
+local function accept(starts, ids)
+  local answers, accepted, ended, by_queue, done = {}, {}, {}, {}, {}
+  for index, value in ipairs(fetch(P .. 'leases', ids)) do
+    local id = ids[index]
+    local lease = read_lease(value)
+    local holds = lease.token == ARGV[starts[index] + 2] and not done[id]
+    answers[index] = holds and '1' or '0'
+    if holds then
+      done[id] = true
+      accepted[#accepted + 1] = starts[index]
+      ended[#ended + 1] = id
+      local running = by_queue[lease.queue]
+      if running then
+        running[#running + 1] = id
+      else
+        by_queue[lease.queue] = {id}
+      end
+    end
+  end
+  each_chunk('HDEL', P .. 'leases', ended)
+  for queue, running in pairs(by_queue) do
+    each_chunk('ZREM', key('running', queue), running)
+  end
+  return table.concat(answers), accepted
+end
+
+local function succeed(ids)
+  if #ids == 0 then
+    return
+  end
+  forget(ids)
+  if redis.call('EXISTS', P .. 'held-until') == 1 then
+    for _, id in ipairs(ids) do
+      free_dependents(id)
+    end
+  end
+end
+
+local function rewrite(id, change)
+  local task = unpack_task(redis.call('HGET', P .. 'tasks', id))
+  task.deliveries = task.deliveries + 1
+  change(task)
+  redis.call('HSET', P .. 'tasks', id, pack_task(task))
+  return task
+end
+
+local function retry(id, delay, body, failure)
+  local task = rewrite(id, function(task)
+    task.attempts = task.attempts + 1
+    task.body = body
+    task.seq = redis.call('INCR', P .. 'seq')
+  end)
+  add_failure(id, failure)
+  if delay > 0 then
+    hold('retrying', task.queue, id, now + delay)
+  else
+    make_ready(id, task)
+  end
+end
+
+local function fail(id, failure)
+  local task = rewrite(id, function(task)
+    task.attempts = task.attempts + 1
+  end)
+  add_failure(id, failure)
+  free_unique({id})
+  redis.call('ZADD', key('failed', task.queue), now, id)
+  tell_done(id)
+end
+
+local function apply(accepted)
+  local succeeded, kept = {}, {}
+  for _, at in ipairs(accepted) do
+    local kind, id = ARGV[at], ARGV[at + 1]
+    if kind == 'ack' then
+      succeeded[#succeeded + 1] = id
+    elseif kind == 'keep' then
+      succeeded[#succeeded + 1] = id
+      kept[#kept + 1] = id
+      redis.call('SET', P .. 'result:' .. id, ARGV[at + 4], 'PX', ARGV[at + 3])
+    elseif kind == 'retry' then
+      retry(id, tonumber(ARGV[at + 3]), ARGV[at + 4], ARGV[at + 5])
+    elseif kind == 'fail' then
+      fail(id, ARGV[at + 3])
+    elseif kind == 'charge' then
+      make_ready(id, rewrite(id, function() end))
+    else
+      make_ready(id, unpack_task(redis.call('HGET', P .. 'tasks', id)))
+    end
+  end
+  succeed(succeeded)
+  for _, id in ipairs(kept) do
+    tell_done(id)
+  end
+end
+
+local function take(queue, wanted)
+  promote(queue)
+  local popped = redis.call('ZPOPMIN', key('waiting', queue), wanted)
+  local ids = {}
+  for at = 1, #popped, 2 do
+    ids[#ids + 1] = popped[at]
+  end
+  lease(queue, ids, token, worker, duration)
+  return ids
+end
+
+local function reserve()
+  local ids = {}
+  for at = 8, first_outcome - 1 do
+    if #ids < limit then
+      for _, id in ipairs(take(ARGV[at], limit - #ids)) do
+        ids[#ids + 1] = id
+      end
+    end
+    -- This worker may have been woken for what it leaves: wake the next one.
+    if limit > 0 and redis.call('EXISTS', key('waiting', ARGV[at])) == 1 then
+      wake(ARGV[at])
+    end
+  end
+  return ids
+end
+
+local done = once(function()
+  local answers, accepted = accept(read_outcomes())
+  apply(accepted)
+  local reserved = reserve()
+  return {answers, reserved}, #accepted > 0 or #reserved > 0
+end)
+return {done[1], done[2], fetch(P .. 'tasks', done[2])}

@@ -1,0 +1,299 @@
+"""The broker in a file: the contract's verbs over one SQLite database, for a single machine.
+
+A lease lasts as long as the process that took it: each client that reserves holds a lock on a file
+of its own, which the system lets go when the process ends, however it ends. Whoever next finds
+nothing to do, or looks after a while, gives the dead one's leases back. See sqlite_schema.sql for
+what is kept, sqlite_moves.py for how a task moves, sqlite_ledger.py for the sums, sqlite_views.py
+for how it is looked at, sqlite_place.py for which paths will do, sqlite_file.py for taking turns,
+errors and forks, sqlite_lock.py for lives and sqlite_wake.py for waking without polling.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+import weakref
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
+
+from .. import dsn as dsns
+from ..exceptions import BrokerError
+from . import sqlite_views as views
+from .base import (
+    Backend,
+    Capability,
+    Counts,
+    Entry,
+    Lease,
+    Outcome,
+    Page,
+    Receipt,
+    Record,
+    Settled,
+    State,
+)
+from .sqlite_file import QueueFile
+from .sqlite_ledger import STATES
+from .sqlite_lock import abandon_life, begin_life, end_life, has_file, is_alive, make_folder
+from .sqlite_moves import Holder, Moves, held_by
+from .sqlite_place import Place
+from .sqlite_wake import Waiter, wake
+
+#: Seconds an idle client sleeps before it looks for dead workers, and for a wake-up it missed.
+_LOOK = 0.5
+
+#: Seconds between looks of an idle client on a system without named pipes.
+_POLL = 0.02
+
+#: Seconds a busy client may go without looking for dead workers.
+_BURIAL = 0.2
+
+#: Seconds between looks for one task's end.
+_WATCH = 0.005
+
+_DEFAULT_TIMEOUT = 10.0
+
+_MOUNTS = "/proc/self/mountinfo"
+
+
+class Client(Backend):
+    """Speaks the contract to one queue file.
+
+    Args:
+        conn_string: sqlite:///relative/path.db or sqlite:////absolute/path.db; the option
+            `timeout` is how many seconds a verb waits for its turn to write.
+        mounts: where the system lists its file systems, as proc(5) describes mountinfo.
+
+    Attributes:
+        clock: returns the Unix time; a test may set its own.
+    """
+
+    capabilities = frozenset(Capability) - {Capability.TIMED_LEASES}
+    broker = "SQLite"
+    # A body is written at each move of its task, while everybody else waits for their turn.
+    body_limit = 64 * 1024 * 1024
+
+    def __init__(self, conn_string: str, mounts: str = _MOUNTS) -> None:
+        super().__init__()
+        dsn = dsns.parse(conn_string)
+        dsn.expect_options("timeout")
+        place = Place(dsn, mounts)
+        self._file = QueueFile(place, dsn.seconds("timeout", _DEFAULT_TIMEOUT))
+        self.clock: Callable[[], float] = time.time
+        self._life: str | None = None
+        self._buried = 0.0
+        self._pid = os.getpid()
+
+    # -- queueing ---------------------------------------------------------------------------
+
+    def push_many(self, queue_name: str, entries: Sequence[Entry]) -> list[Receipt]:
+        self.check(queue_name, entries)
+        with self._changing() as moves:
+            return moves.push(queue_name, entries)
+
+    # -- working ----------------------------------------------------------------------------
+
+    def reserve(self, queues: Sequence[str], limit: int) -> list[Lease]:
+        # An idle client must not stand in the way of writers: it looks before it asks for its turn.
+        with self._file.reading() as connection:
+            idle = views.seconds_to_ready(connection, queues, self.clock()) > 0
+            if idle and not self._dead(connection):
+                return []
+        with self._changing() as moves:
+            return self._lease_some(moves, queues, limit, bury=idle)
+
+    def settle(
+        self, outcomes: Sequence[Outcome], queues: Sequence[str] = (), limit: int = 0
+    ) -> Settled:
+        with self._changing() as moves:
+            accepted = [moves.settle(outcome) for outcome in outcomes]
+            return Settled(accepted, self._lease_some(moves, queues, limit))
+
+    def _lease_some(
+        self, moves: Moves, queues: Sequence[str], limit: int, bury: bool = False
+    ) -> list[Lease]:
+        if limit <= 0 or not queues:
+            return []
+        if bury or time.monotonic() - self._buried > _BURIAL:
+            self._bury(moves)
+        moves.promote(queues)
+        return moves.take(queues, limit, self._holder())
+
+    def extend(self, leases: Sequence[Lease]) -> list[bool]:
+        """Tell which leases still hold: their time is their process's."""
+        with self._file.reading() as connection:
+            return [
+                held is not None and views.holds(connection, held) for held in map(held_by, leases)
+            ]
+
+    def wait(self, queues: Sequence[str], timeout: float, wake_on: int | None = None) -> None:
+        deadline = time.monotonic() + timeout
+        with self._file.reading():  # which makes the file, and translates what goes wrong
+            make_folder(self._file.folder, self._file.path)
+        with Waiter(self._file.folder, self._file.path, queues) as waiter:
+            while True:
+                # Looking after the pipe was made, so that no push falls between the two.
+                pause = self._seconds_to_work(queues)
+                left = deadline - time.monotonic()
+                if pause <= 0 or left <= 0:
+                    return
+                pause = min(pause, left, _LOOK if waiter.wakes else _POLL)
+                if waiter.sleep(pause, wake_on):
+                    return
+
+    def _seconds_to_work(self, queues: Sequence[str]) -> float:
+        with self._file.reading() as connection:
+            if self._dead(connection):
+                return 0.0
+            return views.seconds_to_ready(connection, queues, self.clock())
+
+    def claim(self, task_id: str, force: bool = False) -> Lease | None:
+        with self._changing() as moves:
+            self._bury(moves)
+            return moves.claim(task_id, force, self._holder())
+
+    # -- looking and mending ------------------------------------------------------------------
+
+    def queues(self) -> list[str]:
+        with self._file.reading() as connection:
+            return views.queues(connection)
+
+    def counts(self, queue_name: str) -> Counts:
+        self._promote(queue_name)
+        with self._file.reading() as connection:
+            return views.counts(connection, queue_name, self.clock())
+
+    def peek(
+        self,
+        queue_name: str,
+        state: State,
+        limit: int = 20,
+        cursor: str | None = None,
+        reverse: bool = False,
+    ) -> Page:
+        self._promote(queue_name)
+        with self._file.reading() as connection:
+            return views.peek(connection, queue_name, state, limit, cursor, reverse, self.clock())
+
+    def find(self, task_id: str) -> Record | None:
+        with self._file.reading() as connection:
+            return views.find(connection, task_id, self.clock())
+
+    def cancel(self, task_id: str) -> bytes | None:
+        with self._changing() as moves:
+            self._bury(moves)
+            return moves.cancel(task_id)
+
+    def requeue(self, task_id: str) -> bool:
+        with self._changing() as moves:
+            self._bury(moves)
+            return moves.requeue(task_id)
+
+    def drop(self, queue_name: str, states: Collection[State]) -> int:
+        if State.RUNNING in states:
+            raise ValueError("running tasks cannot be dropped; their workers hold them")
+        self._promote(queue_name)
+        with self._file.reading() as connection:
+            last = views.last_seq(connection)
+        return sum(self._drop(queue_name, STATES.index(state), last) for state in set(states))
+
+    def _drop(self, queue_name: str, code: int, last: int) -> int:
+        dropped = 0
+        while True:
+            with self._changing() as moves:
+                chunk = moves.drop(queue_name, code, last)
+            if not chunk:
+                return dropped
+            dropped += chunk
+
+    def _promote(self, queue_name: str) -> None:
+        """Have tasks whose time has come counted and listed as waiting."""
+        while True:
+            with self._file.reading() as connection:
+                due = views.has_due(connection, queue_name, self.clock())
+            if not due:
+                return
+            # Looking has to work on a full disk, too; they are then shown as what the file says.
+            try:
+                with self._changing() as moves:
+                    moves.promote([queue_name])
+            except BrokerError:
+                return
+
+    # -- results ----------------------------------------------------------------------------
+
+    def result(self, task_id: str) -> bytes | None:
+        with self._file.reading() as connection:
+            return views.result(connection, task_id, self.clock())
+
+    @contextmanager
+    def watching(self, task_id: str) -> Iterator[Callable[[float], None]]:
+        def wait(seconds: float) -> None:
+            deadline = time.monotonic() + seconds
+            while (left := deadline - time.monotonic()) > 0:
+                with self._file.reading() as connection:
+                    if not views.is_unfinished(connection, task_id):
+                        return
+                time.sleep(min(left, _WATCH))
+
+        yield wait
+
+    # -- the connection -----------------------------------------------------------------------
+
+    def ping(self) -> str:
+        with self._file.writing():
+            return f"SQLite {sqlite3.sqlite_version}"
+
+    def close(self) -> None:
+        life, self._life = self._life, None
+        if life is not None and self._pid == os.getpid() and os.path.exists(self._file.path):
+            # Without its file the life is over, so that others give back what we cannot.
+            with suppress(BrokerError), self._changing() as moves:
+                moves.give_back(life)
+        if life is not None:
+            abandon_life(self._file.folder, life)
+        self._file.close()
+
+    # -- lives and wake-ups -----------------------------------------------------------------------
+
+    @contextmanager
+    def _changing(self) -> Iterator[Moves]:
+        """Make some moves in one transaction, then wake those for whom it made tasks ready."""
+        with self._file.writing() as connection:
+            moves = Moves(connection, self.clock(), soon=2 * _LOOK)
+            yield moves
+            moves.ledger.write(connection)
+        for queue, number in moves.ledger.ready.items():
+            if number > 0:
+                wake(self._file.folder, queue, number)
+        for life in moves.ended:
+            end_life(self._file.folder, life)
+
+    def _holder(self) -> Holder:
+        """Who takes leases for this client; called within a write transaction."""
+        if self._pid != os.getpid():
+            self._life, self._pid = None, os.getpid()
+        if self._life is not None and not has_file(self._file.folder, self._life):
+            # A cleaner of temporary files took it: what we hold is lost, what we take must not be.
+            abandon_life(self._file.folder, self._life)
+            self._life = None
+        if self._life is None:
+            make_folder(self._file.folder, self._file.path)
+            self._life = begin_life(self._file.folder, self._file.path)
+            # A client that nobody closes must not hold its leases until the process ends.
+            weakref.finalize(self, abandon_life, self._file.folder, self._life)
+        return Holder(self._life, self.worker)
+
+    def _dead(self, connection: sqlite3.Connection) -> list[str]:
+        return [
+            life
+            for life in views.lives_with_leases(connection)
+            if not is_alive(self._file.folder, life)
+        ]
+
+    def _bury(self, moves: Moves) -> None:
+        """Give back the leases of processes that have ended."""
+        self._buried = time.monotonic()
+        for life in self._dead(moves.connection):
+            moves.give_back(life)

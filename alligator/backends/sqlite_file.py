@@ -1,0 +1,271 @@
+"""One queue file: opening it, one writer at a time, what its errors mean, and forks.
+
+Everything that changes the file does so inside `writing`, under a lock of our own. That is what
+keeps writers from starving, and it is also what makes SQLite's automatic checkpoints safe: they
+run as part of a commit, hence under the lock, and SQLite up to 3.51.2 may lose a commit when a
+checkpoint runs beside another connection's write (https://sqlite.org/wal.html#walresetbug).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote
+
+from ..exceptions import BrokerError, BrokerRefused, BrokerUnreachable, InvalidName
+from .sqlite_lock import WriteLock
+from .sqlite_place import Place
+
+_SCHEMA = Path(__file__).with_name("sqlite_schema.sql")
+_APPLICATION_ID = int.from_bytes(b"Alig", "big")
+_SCHEMA_VERSION = 1
+
+#: How each of SQLite's errors reads, by the start of its name, and what to do about it.
+_MEANINGS = (
+    ("SQLITE_BUSY", BrokerUnreachable, "another program keeps it locked; close that program"),
+    ("SQLITE_FULL", BrokerRefused, "the disk is full; free some room, then try again"),
+    ("SQLITE_IOERR", BrokerRefused, "reading or writing fails; look for a full or failing disk"),
+    ("SQLITE_READONLY", BrokerRefused, "it is read-only; make it and its folder writable"),
+    ("SQLITE_PERM", BrokerRefused, "it may not be used; look at its permissions"),
+    ("SQLITE_CANTOPEN", BrokerRefused, "it cannot be opened; look at its folder's permissions"),
+    ("SQLITE_NOTADB", BrokerRefused, "it is not an SQLite file; name another file"),
+    ("SQLITE_CORRUPT", BrokerRefused, "it is damaged; restore it, or save it with .recover"),
+)
+
+
+class QueueFile:
+    """The connection to one queue file, opened when first needed, for one thread at a time.
+
+    Args:
+        place: where it is.
+        timeout: seconds a verb waits for its turn to write.
+
+    Attributes:
+        path: the file's, absolute.
+        folder: where lives and wake-ups are kept, beside the file.
+    """
+
+    def __init__(self, place: Place, timeout: float) -> None:
+        self._place = place
+        self._shown = place.shown
+        self.path = place.path
+        self.folder = self.path + "-workers"
+        self._timeout = timeout
+        self._mutex = threading.RLock()
+        self._lock = WriteLock(self.path + "-lock", self.path)
+        self._connection: sqlite3.Connection | None = None
+        self._inode = 0
+        self._pid = os.getpid()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """Hold the connection for statements that change nothing; they wait for no writer."""
+        with self._mutex, self._translated():
+            yield self._connected()
+
+    @contextmanager
+    def writing(self) -> Iterator[sqlite3.Connection]:
+        """Hold the connection inside a transaction that is committed unless the block raises."""
+        with self._mutex, self._translated():
+            connection = self._connected()
+            with self._locked():
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    yield connection
+                    connection.execute("COMMIT")
+                except BaseException as error:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+                    _make_room(connection, error)
+                    raise
+
+    def close(self) -> None:
+        """Close the connection; the next verb opens another."""
+        with self._mutex:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                # The last connection to close writes everything back into the file.
+                with suppress(BrokerError, OSError), self._locked():
+                    connection.close()
+                connection.close()
+            self._lock.close()
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            if not self._lock.acquire(self._timeout):
+                raise BrokerUnreachable(
+                    f"{self._shown}: waited {self._timeout:g} s for other writers and changed "
+                    "nothing; look for a stopped process that uses it, or raise ?timeout="
+                )
+            yield
+        finally:
+            self._lock.release()
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is not None:
+            if self._pid != os.getpid():
+                # Forked past Python's fork hooks (see _before_fork), by an embedding server. Left
+                # open, it would make SQLite believe that this process holds its parent's locks.
+                self._lock.close()  # without release: it is the parent's
+                self.close()
+            elif self._inode != _inode(self.path):
+                self.close()  # the file was removed or replaced: writing to it would be in vain
+        if self._connection is None:
+            self._pid = os.getpid()
+            self._connection = self._open()
+            self._inode = _inode(self.path)
+            _opened.add(self)
+        return self._connection
+
+    def _open(self) -> sqlite3.Connection:
+        self._place.refuse()
+        if not os.path.exists(self.path):
+            with self._locked():
+                self._create()
+        # mode=rw: SQLite would create a missing file with permissions by the umask.
+        connection = sqlite3.connect(
+            f"file:{quote(self.path)}?mode=rw",
+            uri=True,
+            timeout=self._timeout,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            if not self._is_set_up(connection):
+                with self._locked():
+                    self._set_up(connection)
+            connection.execute("PRAGMA synchronous = FULL")  # an acknowledged push is on the disk
+            # Ids are random, so a log of 16 MB writes many a page of their index back just once.
+            connection.execute("PRAGMA wal_autocheckpoint = 4000")
+            connection.execute("PRAGMA journal_size_limit = 33554432")
+            connection.execute("PRAGMA cache_size = -16000")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _create(self) -> None:
+        with suppress(FileExistsError):
+            flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+            descriptor = os.open(self.path, flags, 0o600)
+            os.fchmod(descriptor, 0o600)
+            os.close(descriptor)
+
+    def _is_set_up(self, connection: sqlite3.Connection) -> bool:
+        return self._is_ours(connection) and _journal_mode(connection) == "wal"
+
+    def _set_up(self, connection: sqlite3.Connection) -> None:
+        if not self._is_ours(connection):
+            _make_schema(connection)
+        # After the schema, which is then in the file itself however this ends.
+        if _journal_mode(connection, "= WAL") != "wal":
+            raise BrokerRefused(
+                f"{self._shown}: the file system has no shared memory for SQLite's write-ahead "
+                "log; use a local disk"
+            )
+
+    def _is_ours(self, connection: sqlite3.Connection) -> bool:
+        """True with our schema, False while the file is empty; anything else raises."""
+        # One statement, so that another process that sets the file up comes before or after it.
+        application, version, tables = connection.execute(
+            "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)"
+            " FROM pragma_application_id, pragma_user_version"
+        ).fetchone()
+        if application == _APPLICATION_ID and version != _SCHEMA_VERSION:
+            raise BrokerRefused(
+                f"{self._shown}: the file has schema {version} and this Alligator knows "
+                f"{_SCHEMA_VERSION}; install the Alligator that made it, or name another file"
+            )
+        if application != _APPLICATION_ID and (application or version or tables):
+            raise BrokerRefused(
+                f"{self._shown}: the file belongs to another program, and was left as it is; "
+                "name another file"
+            )
+        return bool(application == _APPLICATION_ID)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """Turn what SQLite and the system raise into our errors: the one place that does."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            name = getattr(error, "sqlite_errorname", "")
+            kind, meaning = next(
+                ((kind, meaning) for prefix, kind, meaning in _MEANINGS if name.startswith(prefix)),
+                (BrokerRefused, "SQLite refused; look at its reason"),
+            )
+            raise kind(f"{self._shown}: {meaning} ({error})") from error
+        except UnicodeEncodeError as error:
+            raise InvalidName(f"{error.object!r} has characters that are no text") from error
+        except OSError as error:
+            hint = {
+                errno.ENOSPC: "; free some room, then try again",
+                errno.EACCES: "; look at the permissions of the file and its folder",
+                errno.EROFS: "; use a folder that can be written",
+            }.get(error.errno or 0, "")
+            raise BrokerRefused(f"{self._shown}: {error}{hint}") from error
+
+
+def _make_schema(connection: sqlite3.Connection) -> None:
+    try:
+        connection.executescript(f"BEGIN IMMEDIATE;\n{_SCHEMA.read_text('utf-8')}\nCOMMIT;")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _journal_mode(connection: sqlite3.Connection, change: str = "") -> str:
+    mode: str
+    (mode,) = connection.execute(f"PRAGMA journal_mode {change}").fetchone()
+    return mode
+
+
+def _make_room(connection: sqlite3.Connection, error: BaseException) -> None:
+    """After a failed write, work off the write-ahead log: on a full disk the acks that follow then
+    take the place of older writes, so that the queue can still shrink."""
+    if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+        with suppress(sqlite3.Error):
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return 0
+
+
+# -- forks ----------------------------------------------------------------------------------
+# A connection must not cross a fork. The child would share the parent's write lock, and SQLite in
+# the child would take its parent's record locks for its own, so that the parent, believing itself
+# alone, could remove the log that the child writes to. So connections are closed before a fork and
+# opened again, by whichever side needs one, after it.
+
+_opened: weakref.WeakSet[QueueFile] = weakref.WeakSet()
+_forking: list[QueueFile] = []
+
+
+def _before_fork() -> None:
+    for file in sorted(_opened, key=id):  # one order for all threads that fork
+        file._mutex.acquire()
+        _forking.append(file)
+        # A signal handler that forks in the middle of a verb: _connected finds that out.
+        if file._connection is not None and not file._connection.in_transaction:
+            file.close()
+
+
+def _after_fork() -> None:
+    while _forking:
+        _forking.pop()._mutex.release()
+
+
+# The thread that forks holds every mutex, and is the one that lives on in the child.
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

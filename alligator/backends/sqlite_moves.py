@@ -1,0 +1,396 @@
+"""What happens to tasks in a queue file: every move of base.py's drawing, inside a transaction."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+from ..exceptions import TaskRunning
+from .base import (
+    Ack,
+    Entry,
+    Fail,
+    Failure,
+    Lease,
+    Outcome,
+    Receipt,
+    Release,
+    Retry,
+    dump_failures,
+    load_failures,
+)
+from .sqlite_ledger import BLOCKED, DELAYED, FAILED, RETRYING, RUNNING, TIMED, WAITING, Ledger
+
+#: Tasks moved or removed by one statement at most: others wait some 0.1 s for such a transaction.
+CHUNK = 10_000
+
+_TAIL = "(SELECT max(seq) + 1 FROM tasks)"
+_FREE = "lease = NULL, holder = NULL, worker = NULL"
+HELD = "seq = ? AND lease = ? AND id = ?"
+
+Held = tuple[int, int, str]
+
+
+class Holder(NamedTuple):
+    """Who takes leases: the life they end with, and the name to show."""
+
+    life: str
+    worker: str
+
+
+class _Row(NamedTuple):
+    seq: int
+    queue: str
+    state: int
+    priority: int
+    worker: str | None
+
+
+class Moves:
+    """The changes of one write transaction at one time.
+
+    Attributes:
+        connection: where the transaction runs.
+        ledger: what moved, in numbers; whoever commits writes it before.
+        ended: the lives that are over and hold nothing any more, once it is committed.
+
+    Args:
+        now: the Unix time.
+        soon: see Ledger.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, now: float, soon: float) -> None:
+        self.connection = connection
+        self.ledger = Ledger(now + soon)
+        self.ended: list[str] = []
+        self._now = now
+
+    # -- pushing ----------------------------------------------------------------------------
+
+    def push(self, queue: str, entries: Sequence[Entry]) -> list[Receipt]:
+        """Insert those entries whose id and unique key nobody holds."""
+        held = self._held_ids(entries)
+        keys = self._held_keys(entries)
+        receipts, rows, dependencies = [], [], []
+        for entry in entries:
+            task_id, unique = entry.task_id, entry.unique
+            if task_id in held:
+                receipts.append(Receipt(task_id, False))
+                continue
+            if unique is not None and unique in keys:
+                receipts.append(Receipt(keys[unique], False))
+                continue
+            blockers = [each for each in dict.fromkeys(entry.depends_on) if each in held]
+            dependencies += [(task_id, each) for each in blockers]
+            state, rank, due = self._place(entry.priority, entry.delay_until, bool(blockers))
+            rows.append(
+                (task_id, queue, state, rank, entry.priority, due, self._now, unique, entry.body)
+            )
+            self.ledger.arrived(queue, state, rank)
+            held.add(task_id)
+            if unique is not None:
+                keys[unique] = task_id
+            receipts.append(Receipt(task_id, True))
+        self.connection.executemany(
+            "INSERT INTO tasks (id, queue, state, rank, priority, due, pushed_at, unique_key, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            rows,
+        )
+        self.connection.executemany("INSERT INTO dependencies VALUES (?, ?)", dependencies)
+        self._forget_results([row[0] for row in rows])
+        return receipts
+
+    def _forget_results(self, task_ids: list[str]) -> None:
+        """Nobody must take an earlier task of the same id for the one that now is queued."""
+        (some,) = self.connection.execute("SELECT EXISTS (SELECT 1 FROM results)").fetchone()
+        if some:
+            self.connection.execute(
+                "DELETE FROM results WHERE task_id IN (SELECT value FROM json_each(?))",
+                (json.dumps(task_ids),),
+            )
+
+    def _held_ids(self, entries: Sequence[Entry]) -> set[str]:
+        ids = [each for entry in entries for each in (entry.task_id, *entry.depends_on)]
+        found = self.connection.execute(
+            "SELECT id FROM tasks WHERE id IN (SELECT value FROM json_each(?))", (json.dumps(ids),)
+        )
+        return {task_id for (task_id,) in found}
+
+    def _held_keys(self, entries: Sequence[Entry]) -> dict[str, str]:
+        keys = [entry.unique for entry in entries if entry.unique is not None]
+        if not keys:
+            return {}
+        found = self.connection.execute(
+            "SELECT unique_key, id FROM tasks WHERE state <> ? AND unique_key IS NOT NULL"
+            " AND unique_key IN (SELECT value FROM json_each(?)) ORDER BY seq DESC",
+            (FAILED, json.dumps(keys)),
+        )
+        return dict(found.fetchall())
+
+    def _place(
+        self, priority: int, due: float | None, blocked: bool = False, timed: int = DELAYED
+    ) -> tuple[int, float, float | None]:
+        """The state, rank and due time of a task that is to run from `due` on."""
+        if blocked:
+            return BLOCKED, 0.0, due
+        if due is not None and due > self._now:
+            return timed, due, due
+        return WAITING, -priority, None
+
+    # -- handing out --------------------------------------------------------------------------
+
+    def promote(self, queues: Iterable[str]) -> int:
+        """Move tasks whose time has come to where their priority and push put them."""
+        promoted = 0
+        for queue in queues:
+            for state in TIMED:
+                moved = self.connection.execute(
+                    "UPDATE tasks SET state = ?, rank = -priority, due = NULL WHERE seq IN"
+                    " (SELECT seq FROM tasks WHERE state = ? AND queue = ? AND rank <= ?"
+                    " ORDER BY rank, seq LIMIT ?)",
+                    (WAITING, state, queue, self._now, CHUNK),
+                ).rowcount
+                self.ledger.moved(queue, state, WAITING, moved)
+                promoted += moved
+        return promoted
+
+    def take(self, queues: Iterable[str], limit: int, holder: Holder) -> list[Lease]:
+        """Lease up to `limit` waiting tasks, from the earlier queues first."""
+        leases: list[Lease] = []
+        for queue in queues:
+            if len(leases) >= limit:
+                break
+            number = _new_number()
+            rows = self.connection.execute(
+                "UPDATE tasks SET state = ?, rank = ?, due = NULL, lease = ?, holder = ?,"
+                " worker = ?, deliveries = deliveries + 1 WHERE seq IN (SELECT seq FROM tasks"
+                " WHERE state = ? AND queue = ? ORDER BY rank, seq LIMIT ?)"
+                " RETURNING -priority, seq, id, body, attempts, deliveries",
+                (RUNNING, self._now, number, *holder, WAITING, queue, limit - len(leases)),
+            ).fetchall()
+            self.ledger.moved(queue, WAITING, RUNNING, len(rows))
+            leases += [
+                Lease(queue, task_id, body, f"{seq}.{number}", -rank, attempts, deliveries)
+                for rank, seq, task_id, body, attempts, deliveries in sorted(rows)
+            ]
+        return leases
+
+    def claim(self, task_id: str, force: bool, holder: Holder) -> Lease | None:
+        """Lease one task from any state, the running one only by force."""
+        row = self._find(task_id)
+        if row is None:
+            return None
+        if not force:
+            _refuse_running(task_id, row)
+        number = _new_number()
+        body, attempts, deliveries = self.connection.execute(
+            "UPDATE tasks SET state = ?, rank = ?, due = NULL, lease = ?, holder = ?, worker = ?,"
+            " deliveries = deliveries + 1 WHERE seq = ? RETURNING body, attempts, deliveries",
+            (RUNNING, self._now, number, *holder, row.seq),
+        ).fetchone()
+        self._forget_dependencies(task_id)
+        self.ledger.moved(row.queue, row.state, RUNNING)
+        token = f"{row.seq}.{number}"
+        return Lease(row.queue, task_id, body, token, row.priority, attempts, deliveries)
+
+    # -- settling -----------------------------------------------------------------------------
+
+    def settle(self, outcome: Outcome) -> bool:
+        """End one lease; False when it was lost."""
+        held = held_by(outcome.lease)
+        if held is None:
+            return False
+        match outcome:
+            case Ack():
+                return self._ack(held, outcome)
+            case Retry():
+                return self._retry(held, outcome)
+            case Fail():
+                return self._fail(held, outcome)
+            case Release():
+                return self._release(held, outcome)
+
+    def _ack(self, held: Held, outcome: Ack) -> bool:
+        lease = outcome.lease
+        if not self.connection.execute(f"DELETE FROM tasks WHERE {HELD}", held).rowcount:
+            return False
+        self.ledger.moved(lease.queue, RUNNING, None)
+        if outcome.result_ttl > 0:
+            self.connection.execute("DELETE FROM results WHERE expires <= ?", (self._now,))
+            self.connection.execute(
+                "INSERT OR REPLACE INTO results VALUES (?, ?, ?)",
+                (lease.task_id, outcome.result, self._now + outcome.result_ttl),
+            )
+        if self._has_dependencies:
+            self._free_dependents(lease.task_id)
+        return True
+
+    def _retry(self, held: Held, outcome: Retry) -> bool:
+        failures = self._failures_with(held, outcome.failure)
+        if failures is None:
+            return False
+        queue, priority = outcome.lease.queue, outcome.lease.priority
+        state, rank, due = self._place(priority, self._now + outcome.delay, timed=RETRYING)
+        self.connection.execute(
+            f"UPDATE tasks SET seq = {_TAIL}, state = ?, rank = ?, due = ?, body = ?,"
+            f" attempts = attempts + 1, failures = ?, {_FREE} WHERE {HELD}",
+            (state, rank, due, outcome.body, failures, *held),
+        )
+        self.ledger.moved(queue, RUNNING, None)
+        self.ledger.arrived(queue, state, rank)
+        return True
+
+    def _fail(self, held: Held, outcome: Fail) -> bool:
+        failures = self._failures_with(held, outcome.failure)
+        if failures is None:
+            return False
+        self.connection.execute(
+            f"UPDATE tasks SET seq = {_TAIL}, state = ?, rank = ?, attempts = attempts + 1,"
+            f" failures = ?, {_FREE} WHERE {HELD}",
+            (FAILED, self._now, failures, *held),
+        )
+        self.ledger.moved(outcome.lease.queue, RUNNING, FAILED)
+        return True
+
+    def _release(self, held: Held, outcome: Release) -> bool:
+        released = self.connection.execute(
+            f"UPDATE tasks SET state = ?, rank = -priority, deliveries = deliveries - ?, {_FREE}"
+            f" WHERE {HELD}",
+            (WAITING, not outcome.charged, *held),
+        ).rowcount
+        self.ledger.moved(outcome.lease.queue, RUNNING, WAITING, released)
+        return released > 0
+
+    def _failures_with(self, held: Held, failure: Failure) -> str | None:
+        """The failures of a leased task and this one, to be written; None if the lease is lost."""
+        row = self.connection.execute(f"SELECT failures FROM tasks WHERE {HELD}", held).fetchone()
+        return None if row is None else dump_failures([*load_failures(row[0]), failure])
+
+    def give_back(self, life: str) -> None:
+        """Make ready again what was leased under a life that is over."""
+        rows = self.connection.execute(
+            f"UPDATE tasks SET state = ?, rank = -priority, {_FREE}"
+            " WHERE state = ? AND holder = ? RETURNING queue",
+            (WAITING, RUNNING, life),
+        ).fetchall()
+        for (queue,) in rows:
+            self.ledger.moved(queue, RUNNING, WAITING)
+        self.ended.append(life)
+
+    # -- mending ------------------------------------------------------------------------------
+
+    def requeue(self, task_id: str) -> bool:
+        """Send a task to the tail of its queue as if it had never run."""
+        row = self._find(task_id)
+        if row is None:
+            return False
+        _refuse_running(task_id, row)
+        if row.state != WAITING:
+            self.connection.execute(
+                f"UPDATE tasks SET seq = {_TAIL}, state = ?, rank = -priority, due = NULL,"
+                " attempts = 0, deliveries = 0 WHERE seq = ?",
+                (WAITING, row.seq),
+            )
+            self._forget_dependencies(task_id)
+            self.ledger.moved(row.queue, row.state, WAITING)
+        return True
+
+    def cancel(self, task_id: str) -> bytes | None:
+        """Remove one task that is not running and return its body."""
+        row = self._find(task_id)
+        if row is None:
+            return None
+        _refuse_running(task_id, row)
+        body: bytes
+        (body,) = self.connection.execute(
+            "DELETE FROM tasks WHERE seq = ? RETURNING body", (row.seq,)
+        ).fetchone()
+        self._forget_dependencies(task_id)
+        self.ledger.moved(row.queue, row.state, None)
+        return body
+
+    def drop(self, queue: str, state: int, last: int) -> int:
+        """Remove a chunk of the queue's tasks in one state, none pushed after `last`."""
+        some = (
+            "SELECT {} FROM tasks WHERE state = ? AND queue = ? AND seq <= ? ORDER BY rank LIMIT ?"
+        )
+        chosen = (state, queue, last, CHUNK)
+        if state == BLOCKED:
+            self.connection.execute(
+                f"DELETE FROM dependencies WHERE task_id IN ({some.format('id')})", chosen
+            )
+        dropped = self.connection.execute(
+            f"DELETE FROM tasks WHERE seq IN ({some.format('seq')})", chosen
+        ).rowcount
+        self.ledger.moved(queue, state, None, dropped)
+        return dropped
+
+    # -- dependencies and single rows ------------------------------------------------------------
+
+    @cached_property
+    def _has_dependencies(self) -> bool:
+        # Most queues have none: one look then spares every ack two.
+        (some,) = self.connection.execute("SELECT EXISTS (SELECT 1 FROM dependencies)").fetchone()
+        return bool(some)
+
+    def _free_dependents(self, task_id: str) -> None:
+        freed = self.connection.execute(
+            "DELETE FROM dependencies WHERE depends_on = ? RETURNING task_id", (task_id,)
+        ).fetchall()
+        for (dependent,) in freed:
+            row = self.connection.execute(
+                "SELECT seq, queue, priority, due FROM tasks WHERE id = ?"
+                " AND NOT EXISTS (SELECT 1 FROM dependencies WHERE task_id = id)",
+                (dependent,),
+            ).fetchone()
+            if row is not None:
+                seq, queue, priority, due = row
+                state, rank, due = self._place(priority, due)
+                self.connection.execute(
+                    "UPDATE tasks SET state = ?, rank = ?, due = ? WHERE seq = ?",
+                    (state, rank, due, seq),
+                )
+                self.ledger.moved(queue, BLOCKED, None)
+                self.ledger.arrived(queue, state, rank)
+
+    def _forget_dependencies(self, task_id: str) -> None:
+        self.connection.execute("DELETE FROM dependencies WHERE task_id = ?", (task_id,))
+
+    def _find(self, task_id: str) -> _Row | None:
+        found = self.connection.execute(
+            "SELECT seq, queue, state, priority, worker, rank FROM tasks WHERE id = ?",
+            (task_id,),
+        ).fetchone()
+        if found is None:
+            return None
+        seq, queue, code, priority, worker, rank = found
+        if code in TIMED and rank <= self._now:
+            self.connection.execute(
+                "UPDATE tasks SET state = ?, rank = -priority, due = NULL WHERE seq = ?",
+                (WAITING, seq),
+            )
+            self.ledger.moved(queue, code, WAITING)
+            code = WAITING
+        return _Row(seq, queue, code, priority, worker)
+
+
+def _new_number() -> int:
+    return int.from_bytes(os.urandom(7), "big")
+
+
+def held_by(lease: Lease) -> Held | None:
+    """Return what a row has to match for the lease to hold; None for a token that is not ours."""
+    seq, _, number = lease.token.partition(".")
+    # At most 18 digits, as SQLite takes no integer of 2**63 or more. isascii: "²" is a digit too.
+    if lease.token.isascii() and all(each.isdigit() and len(each) < 19 for each in (seq, number)):
+        return int(seq), int(number), lease.task_id
+    return None
+
+
+def _refuse_running(task_id: str, row: _Row) -> None:
+    if row.state == RUNNING:
+        raise TaskRunning(f"task {task_id!r} is running on {row.worker}; wait until it ends")

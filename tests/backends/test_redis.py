@@ -1,0 +1,966 @@
+"""What only Redis does: resending, fencing off its own copies, limits, refusals, key layout."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis as redis_py
+from redis import exceptions as redis_errors
+
+from alligator.backends.base import (
+    Ack,
+    Entry,
+    Fail,
+    Failure,
+    Finished,
+    FinishedState,
+    Outcome,
+    Release,
+    Retry,
+    State,
+)
+from alligator.backends.redis_backend import Client
+from alligator.backends.redis_driver import translate
+from alligator.exceptions import (
+    BrokerError,
+    BrokerRefused,
+    BrokerUnreachable,
+    InvalidDSN,
+    InvalidTask,
+)
+
+from ..servers import Server, eventually, redis_server
+
+FAILURE = Failure("ValueError: no", "Traceback\n", 1_700_000_000.5, "host:1")
+LATER = 3600.0
+
+
+@pytest.fixture
+def make(redis_dsn: str) -> Iterator[Callable[..., Client]]:
+    """A function that opens one more client of the test's namespace."""
+    opened: list[Client] = []
+
+    def open_client(dsn: str = redis_dsn) -> Client:
+        opened.append(Client(dsn))
+        return opened[-1]
+
+    yield open_client
+    for client in opened:
+        client.close()
+
+
+@pytest.fixture
+def raw(redis: Server) -> Iterator[Any]:
+    """The server without Alligator."""
+    with server_at(redis.port) as connection:
+        yield connection
+
+
+def server_at(port: int) -> Any:
+    """A server without Alligator; the driver's own types are too loose to help."""
+    return redis_py.Redis(port=port)
+
+
+def prefix_of(dsn: str) -> str:
+    return "{" + dsn.partition("prefix=")[2].partition("&")[0] + "}:"
+
+
+def entries(count: int) -> list[Entry]:
+    return [Entry(str(uuid.uuid4()), b"body") for _ in range(count)]
+
+
+@contextmanager
+def in_thread(work: Callable[[], object]) -> Iterator[None]:
+    """Run `work` beside the block; it has to end after it."""
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(30)  # or a server that it starts would outlive a test that fails
+    assert not thread.is_alive()
+
+
+class Proxy:
+    """Passes bytes to a Redis and back, and on demand loses an answer with its connection."""
+
+    def __init__(self, port: int) -> None:
+        self.target = port
+        self.lose_after = -1  # answers to pass before one is lost
+        self.lost = 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            far = socket.create_connection(("127.0.0.1", self.target))
+            for source, sink, losing in ((near, far, False), (far, near, True)):
+                pump = threading.Thread(target=self.pump, args=(source, sink, losing), daemon=True)
+                pump.start()
+
+    def pump(self, source: socket.socket, sink: socket.socket, losing: bool) -> None:
+        with source, sink:
+            try:
+                while data := source.recv(65536):
+                    if losing and self.lose_after == 0:
+                        self.lose_after = -1
+                        self.lost += 1
+                        break
+                    if losing:
+                        self.lose_after -= 1
+                    sink.sendall(data)
+            except OSError:
+                pass
+            for each in (source, sink):
+                with suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
+
+
+@pytest.fixture
+def proxy(redis: Server) -> Iterator[Proxy]:
+    made = Proxy(redis.port)
+    yield made
+    made.listener.close()
+
+
+@pytest.fixture
+def lossy(proxy: Proxy, redis: Server, redis_dsn: str, make: Callable[..., Client]) -> Client:
+    """A client behind the proxy that has already met its server and sent its scripts."""
+    client = make(redis_dsn.replace(f":{redis.port}/", f":{proxy.port}/"))
+    client.counts("all")
+    client.settle([], ["all"], 1)
+    client.push_many("warm", entries(1))
+    client.cancel("unknown")
+    return client
+
+
+# -- an answer that is lost ----------------------------------------------------------------------
+
+
+def test_a_push_whose_answer_is_lost_queues_once(lossy: Client, proxy: Proxy) -> None:
+    lossy.push_many("all", [Entry("held", b"first")])
+    proxy.lose_after = 0
+
+    receipts = lossy.push_many("all", [Entry("new", b"body"), Entry("held", b"second")])
+
+    assert proxy.lost == 1
+    assert receipts == [("new", True), ("held", False)]
+    assert lossy.counts("all").waiting == 2
+
+
+def test_a_push_resent_after_its_task_has_run_does_not_run_again(
+    lossy: Client, proxy: Proxy, make: Callable[..., Client]
+) -> None:
+    # The id is unknown by the time the push is sent again, so only its number tells.
+    worker = make()
+    taken: list[bytes] = []
+
+    def work() -> None:
+        leases = worker.reserve(["all"], 1)
+        taken.extend(lease.body for lease in worker.settle([Ack(each) for each in leases]).leases)
+        taken.extend(lease.body for lease in leases)
+
+    sent = lossy._link
+    lossy.push_many("all", [Entry("once", b"body")])
+    work()
+    assert taken == [b"body"]
+    with sent._lock:
+        repeated = sent._run(sent._calls, "push", sent._number, ("all", "once", b"body", ""))
+
+    assert repeated == []
+    assert lossy.counts("all").waiting == 0
+
+
+def test_a_settle_whose_answer_is_lost_reports_what_it_did(lossy: Client, proxy: Proxy) -> None:
+    lossy.push_many("all", entries(4))
+    leases = lossy.reserve(["all"], 2)
+    proxy.lose_after = 0
+
+    settled = lossy.settle([Ack(lease) for lease in leases], ["all"], 2)
+
+    assert proxy.lost == 1
+    assert settled.accepted == [True, True]
+    assert len(settled.leases) == 2
+    assert lossy.settle([Ack(lease) for lease in settled.leases]).accepted == [True, True]
+    assert lossy.find(settled.leases[0].task_id) is None
+
+
+def test_a_cancel_whose_answer_is_lost_returns_the_body(lossy: Client, proxy: Proxy) -> None:
+    lossy.push_many("all", [Entry("one", b"\x00body\xff")])
+    proxy.lose_after = 0
+
+    assert lossy.cancel("one") == b"\x00body\xff"
+    assert proxy.lost == 1
+
+
+def test_a_claim_whose_answer_is_lost_returns_the_lease(lossy: Client, proxy: Proxy) -> None:
+    lossy.push_many("all", [Entry("one", b"body")])
+    proxy.lose_after = 0
+
+    lease = lossy.claim("one")
+
+    assert proxy.lost == 1
+    assert lease is not None
+    assert lossy.settle([Ack(lease)]).accepted == [True]
+
+
+def test_a_retry_whose_answer_is_lost_counts_once(lossy: Client, proxy: Proxy) -> None:
+    lossy.push_many("all", entries(1))
+    (lease,) = lossy.reserve(["all"], 1)
+    proxy.lose_after = 0
+
+    assert lossy.settle([Retry(lease, b"again", 0, FAILURE)]).accepted == [True]
+
+    (again,) = lossy.reserve(["all"], 1)
+    assert (again.attempts, again.deliveries, again.body) == (1, 2, b"again")
+
+
+def test_an_exception_in_the_middle_of_a_call_does_not_put_answers_out_of_step(
+    tmp_path: Path,
+) -> None:
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(number: int, frame: object) -> None:
+        raise Interrupted
+
+    with redis_server(tmp_path) as server:
+        client = Client(server.dsn)
+        client.push_many("all", [Entry("one", b"body")])
+        before = signal.signal(signal.SIGALRM, interrupt)
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+            with pytest.raises(Interrupted):
+                client.counts("all")
+        finally:
+            signal.signal(signal.SIGALRM, before)
+            server.process.send_signal(signal.SIGCONT)
+
+        found = client.find("one")
+        client.close()
+    assert found is not None
+    assert found.body == b"body"
+
+
+# -- a server that goes and comes ----------------------------------------------------------------
+
+
+def test_a_client_goes_on_by_itself_when_the_server_restarts(tmp_path: Path) -> None:
+    with redis_server(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as server:
+        client = Client(server.dsn)
+        client.push_many("all", [Entry("before", b"1")])
+        server.kill()
+
+        with in_thread(server.start):
+            client.push_many("all", [Entry("after", b"2")])
+
+        assert [lease.body for lease in client.reserve(["all"], 9)] == [b"1", b"2"]
+        client.wait(["all"], 0.01)
+        client.close()
+
+
+def test_a_sleeping_client_survives_the_end_of_its_server(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        client = Client(f"{server.dsn}?timeout=0.3")
+        client.counts("all")
+        errors: list[Exception] = []
+
+        def sleep_on() -> None:
+            try:
+                while True:
+                    client.wait(["all"], LATER)
+            except BrokerUnreachable as error:
+                errors.append(error)
+
+        with in_thread(sleep_on):
+            server.kill()
+        client.close()
+    assert "no answer from Redis" in str(errors[0])
+
+
+def test_a_server_that_hangs_is_given_up_and_the_push_is_not_doubled(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server:
+        client = Client(f"{server.dsn}?timeout=0.2")
+        client.push_many("warm", entries(1))
+        server.process.send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(BrokerUnreachable) as caught:
+                client.push_many("all", [Entry("one", b"1")])
+        finally:
+            server.process.send_signal(signal.SIGCONT)
+        assert isinstance(caught.value.__cause__, redis_errors.TimeoutError)
+
+        # Both copies may still be in the server's hands.
+        eventually(lambda: client.counts("all").waiting == 1, "the push was not carried out")
+        assert client.push_many("all", [Entry("two", b"2")]) == [("two", True)]
+        assert len(client.reserve(["all"], 9)) == 2
+        client.close()
+
+
+def test_a_server_that_was_never_there_shows_at_once_and_hides_the_password() -> None:
+    with socket.socket() as taken:  # bound and not listening, so nobody else answers here
+        taken.bind(("127.0.0.1", 0))
+        client = Client(f"redis://:secret@127.0.0.1:{taken.getsockname()[1]}/0?timeout=600")
+        with pytest.raises(BrokerUnreachable, match="no answer from Redis") as caught:
+            client.ping()
+    assert "secret" not in str(caught.value)
+    assert ":***@" in str(caught.value)
+    assert isinstance(caught.value.__cause__, redis_errors.ConnectionError)
+
+
+def test_a_replica_is_asked_until_it_is_the_master(tmp_path: Path) -> None:
+    with redis_server(tmp_path, "--replicaof", "127.0.0.1", "1") as server:
+        client = Client(server.dsn)
+        impatient = Client(f"{server.dsn}?timeout=0.1")
+        with pytest.raises(BrokerUnreachable, match=r"cannot serve now \((READONLY|MASTERDOWN)\)"):
+            impatient.push_many("all", entries(1))
+        promote = server_at(server.port)
+
+        with in_thread(lambda: promote.execute_command("REPLICAOF", "NO", "ONE")):
+            client.push_many("all", entries(1))
+
+        assert client.counts("all").waiting == 1
+        for each in (client, impatient, promote):
+            each.close()
+
+
+def test_a_server_that_forgot_the_scripts_is_sent_them_again(
+    make: Callable[..., Client], raw: Any
+) -> None:
+    client = make()
+    client.push_many("all", entries(1))
+
+    raw.script_flush()
+
+    assert client.push_many("all", entries(1))[0].queued
+    assert len(client.reserve(["all"], 9)) == 2
+
+
+def user(rights: str) -> list[str]:
+    """Options that give the server a user `me` with the password `pw`."""
+    return ["--user", "me", "on", ">pw", *rights.split()]
+
+
+# -- refusals ------------------------------------------------------------------------------------
+
+
+def test_a_server_that_may_evict_tasks_is_refused(tmp_path: Path) -> None:
+    with redis_server(tmp_path, "--maxmemory", "50mb", "--maxmemory-policy", "allkeys-lru") as one:
+        client = Client(one.dsn)
+        with pytest.raises(BrokerRefused, match="maxmemory-policy allkeys-lru"):
+            client.push_many("all", entries(1))
+        with pytest.raises(BrokerRefused, match="set maxmemory-policy noeviction"):
+            client.ping()
+        client.close()
+
+
+def test_a_server_without_a_memory_limit_cannot_evict(tmp_path: Path) -> None:
+    with redis_server(tmp_path, "--maxmemory-policy", "allkeys-lru") as server:
+        client = Client(server.dsn)
+        assert client.push_many("all", entries(1))[0].queued
+        client.close()
+
+
+def test_a_server_that_hides_its_settings_is_trusted(tmp_path: Path) -> None:
+    with redis_server(tmp_path, *user("~* &* +@all -info -config")) as server:
+        client = Client(server.dsn.replace("//", "//me:pw@"))
+        assert client.push_many("all", entries(1))[0].queued
+        assert client.ping().startswith(("Redis ", "Valkey "))
+        client.close()
+
+
+@pytest.mark.parametrize("user", [":wrong-secret@", "nobody:wrong-secret@", ""])
+def test_a_wrong_password_is_refused_and_not_shown(tmp_path: Path, user: str) -> None:
+    with redis_server(tmp_path, "--requirepass", "right-secret") as server:
+        client = Client(server.dsn.replace("//", f"//{user}"))
+        with pytest.raises(BrokerRefused, match="check the user name and password") as caught:
+            client.push_many("all", entries(1))
+        assert "secret" not in str(caught.value)
+        right = Client(server.dsn.replace("//", "//:right-secret@"))
+        assert right.counts("all").waiting == 0
+        client.close()
+        right.close()
+
+
+def test_a_user_without_the_rights_is_refused(tmp_path: Path) -> None:
+    with redis_server(tmp_path, *user("~other:* +@all")) as server:
+        client = Client(server.dsn.replace("//", "//me:pw@"))
+        with pytest.raises(BrokerRefused, match="give this user the keys"):
+            client.push_many("all", entries(1))
+        client.close()
+
+
+def test_a_database_that_is_not_there_is_refused(redis: Server) -> None:
+    client = Client(f"{redis.dsn.removesuffix('/0')}/99")
+    with pytest.raises(BrokerRefused, match="use a database the server has"):
+        client.ping()
+    client.close()
+
+
+def test_at_maxmemory_pushes_are_refused_and_everything_else_goes_on(tmp_path: Path) -> None:
+    with redis_server(tmp_path) as server, server_at(server.port) as raw:
+        client = Client(server.dsn)
+        for number in range(6):
+            client.push_many("all", [Entry(f"t{number}", b"x" * 1000)])
+        (held,) = client.reserve(["all"], 1)
+        raw.config_set("maxmemory", 1)
+
+        with pytest.raises(BrokerRefused, match="the server is at maxmemory"):
+            client.push_many("all", [Entry("more", b"x")])
+        assert client.find("more") is None
+
+        assert client.extend([held]) == [True]
+        settled = client.settle([Ack(held)], ["all"], 3)
+        assert settled.accepted == [True]
+        retried, failed, released = settled.leases
+        outcomes: list[Outcome] = [
+            Retry(retried, b"again", 60, FAILURE),
+            Fail(failed, FAILURE),
+            Release(released),
+        ]
+        assert client.settle(outcomes).accepted == [True] * 3
+        assert client.requeue(failed.task_id)
+        assert client.claim(retried.task_id) is not None
+        assert client.cancel("t5") is not None
+        assert client.drop_all("all") == 3
+
+        raw.config_set("maxmemory", 0)
+        assert client.push_many("all", [Entry("more", b"x")])[0].queued
+        client.close()
+
+
+def test_a_full_disk_is_refused_with_the_remedy() -> None:
+    error = redis_errors.ResponseError("MISCONF Redis is configured to save RDB snapshots, but")
+    assert "look at its log and the room on its disk" in str(translate(error, "redis://h"))
+
+
+def _driver_errors() -> list[type[Exception]]:
+    return [
+        kind
+        for kind in vars(redis_errors).values()
+        if isinstance(kind, type) and issubclass(kind, redis_errors.RedisError)
+    ]
+
+
+@pytest.mark.parametrize("kind", [*_driver_errors(), OSError, ConnectionResetError])
+def test_every_error_of_the_driver_becomes_one_of_ours(kind: type[Exception]) -> None:
+    moved = issubclass(kind, redis_errors.AskError)
+    error = kind("866 127.0.0.1:7001") if moved else kind("something")
+
+    ours = translate(error, "redis://:***@host")
+
+    assert isinstance(ours, BrokerError)
+    assert type(ours) in (BrokerRefused, BrokerUnreachable)
+    assert str(ours).startswith("redis://:***@host: ")
+    not_now = ("BusyLoading", "ReadOnly", "ClusterDown", "MasterDown", "TryAgain", "Moved")
+    if kind.__name__.startswith(not_now):
+        assert "cannot serve now" in str(ours)
+    elif issubclass(kind, (OSError, redis_errors.TimeoutError)):
+        assert isinstance(ours, BrokerUnreachable)
+    elif issubclass(kind, redis_errors.ResponseError) and not moved:
+        assert isinstance(ours, BrokerRefused)
+
+
+# -- the DSN -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dsn", "message"),
+    [
+        ("redis://h/0?colour=red", "unknown option 'colour'; redis knows: prefix, lease, timeout"),
+        ("redis://h/0?ssl_ca_certs=x", "unknown option 'ssl_ca_certs'"),
+        ("redis://h/first", "database 'first' is not a number"),
+        ("unix:///redis.sock?db=-1", "database '-1' is not a number"),
+        ("unix://", "names no socket; write unix:///path/to/redis.sock"),
+        ("redis://h?prefix=a{b}", "prefix 'a{b}' is not one or more printable"),
+        ("redis://h?prefix=", "prefix '' is not"),
+        ("redis://h?lease=0", "lease='0' is not a positive number of seconds"),
+        ("redis://h?timeout=soon", "timeout='soon' is not a positive number of seconds"),
+        ("redis://:secret@h/first", r"redis://:\*\*\*@h/first: database"),
+    ],
+)
+def test_a_dsn_that_cannot_be_meant(dsn: str, message: str) -> None:
+    with pytest.raises(InvalidDSN, match=message):
+        Client(dsn)
+
+
+def test_making_a_client_does_not_connect() -> None:
+    Client("rediss://127.0.0.1:1/3?ssl_check_hostname=no&ssl_ca_certs=/missing&lease=2").close()
+
+
+def test_a_unix_socket_and_a_database(tmp_path: Path) -> None:
+    def listens(path: str) -> bool:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(path) == 0
+
+    # A socket's path has room for about a hundred characters, which tmp_path may exceed.
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/redis.sock"
+        with redis_server(tmp_path, "--unixsocket", path) as server:
+            eventually(lambda: listens(path), "no socket")
+            client = Client(f"unix://{path}?db=3")
+            client.push_many("all", entries(1))
+            assert client.counts("all").waiting == 1
+            with redis_py.Redis(port=server.port, db=3) as raw:
+                assert raw.dbsize() > 0
+            client.close()
+
+
+def test_two_prefixes_see_nothing_of_each_other(redis: Server, redis_dsn: str) -> None:
+    one, other = Client(redis_dsn), Client(f"{redis_dsn}-other")
+    one.push_many("all", [Entry("one", b"1")])
+    assert other.find("one") is None
+    assert other.queues() == []
+    one.close()
+    other.close()
+
+
+def test_the_driver_is_imported_when_a_client_is_made() -> None:
+    check = (
+        "import sys; from alligator.backends.redis_backend import Client\n"
+        "assert not any(name.split('.')[0] == 'redis' for name in sys.modules)\n"
+        "sys.modules['redis'] = None\n"
+        "from alligator.exceptions import MissingDriver\n"
+        "try: Client('redis://localhost')\n"
+        "except MissingDriver as error: print(error, type(error.__cause__).__name__)\n"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", check], capture_output=True, text=True, check=True
+    )
+    assert 'pip install "alligator[redis]"' in shown.stdout
+    assert "Error" in shown.stdout
+
+
+# -- waiting -------------------------------------------------------------------------------------
+
+
+def test_a_push_by_another_client_ends_a_wait(make: Callable[..., Client]) -> None:
+    sleeper, pusher = make(), make()
+    sleeper.wait(["all"], 0.01)
+    woken: list[int] = []
+
+    def sleep() -> None:
+        while not woken:
+            sleeper.wait(["other", "all"], LATER)
+            woken.extend([1] * sleeper.counts("all").waiting)
+
+    with in_thread(sleep):
+        pusher.push_many("all", entries(1))
+    assert woken == [1]
+
+
+def test_a_worker_that_leaves_tasks_behind_wakes_the_next(
+    make: Callable[..., Client], raw: Any, redis_dsn: str
+) -> None:
+    client, wake = make(), prefix_of(redis_dsn) + "wake:all"
+    client.push_many("all", entries(3))
+    for left in (2, 1, 0):
+        raw.delete(wake)
+        (lease,) = client.reserve(["all"], 1)
+        assert raw.exists(wake) == (left > 0)
+
+    # It may have been woken for a queue that it then does not look at.
+    client.push_many("all", entries(1))
+    raw.delete(wake)
+    client.push_many("first", entries(1))
+    client.settle([Ack(lease)], ["first", "all"], 1)
+    assert raw.exists(wake)
+
+
+def test_each_of_many_tasks_wakes_one_sleeper(make: Callable[..., Client]) -> None:
+    # One push of three tasks gives one hint; each worker that takes one passes the hint on.
+    pusher, taken, lock = make(), [], threading.Lock()
+
+    def work(client: Client) -> None:
+        while not (leases := client.reserve(["all"], 1)):
+            client.wait(["all"], LATER)
+        with lock:
+            taken.extend(leases)
+
+    workers = [make() for _ in range(3)]
+    threads = [threading.Thread(target=work, args=(each,), daemon=True) for each in workers]
+    for thread in threads:
+        thread.start()
+    pusher.push_many("all", entries(3))
+    for thread in threads:
+        thread.join(30)
+    assert len({lease.task_id for lease in taken}) == 3
+
+
+def test_a_file_that_is_readable_ends_a_wait_and_the_next_call_is_in_step(
+    make: Callable[..., Client],
+) -> None:
+    client = make()
+    reader, writer = os.pipe()
+    try:
+        with in_thread(lambda: client.wait(["all"], LATER, reader)):
+            os.write(writer, b"x")
+        client.wait(["all"], LATER, reader)  # it still is
+        client.push_many("all", entries(1))
+        client.wait(["all"], LATER)
+        assert len(client.reserve(["all"], 9)) == 1
+    finally:
+        os.close(reader)
+        os.close(writer)
+
+
+def test_a_file_ends_a_wait_even_while_the_server_hangs(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    with redis_server(tmp_path) as server, server_at(server.port) as raw:
+        client = Client(f"{server.dsn}?timeout=600")
+        with in_thread(lambda: client.wait(["all"], LATER, reader)):
+            eventually(
+                lambda: any(each["cmd"] == "bzpopmin" for each in raw.client_list()),
+                "the client does not go to sleep",
+            )
+            server.process.send_signal(signal.SIGSTOP)
+            os.write(writer, b"x")
+        server.process.send_signal(signal.SIGCONT)
+        client.close()
+    os.close(reader)
+    os.close(writer)
+
+
+@pytest.mark.parametrize("kind", ["delayed", "retrying", "lease"])
+def test_a_wait_ends_when_something_is_due(
+    make: Callable[..., Client], raw: Any, redis_dsn: str, kind: str
+) -> None:
+    client = make(f"{redis_dsn}&lease=0.3" if kind == "lease" else redis_dsn)
+    due = time.time() + 0.3 if kind == "delayed" else None
+    client.push_many("all", [Entry("one", b"body", due)])
+    leases = client.reserve(["all"], 1)
+    if kind == "retrying":
+        client.settle([Retry(leases[0], b"body", 0.3, FAILURE)])
+    waits = 0
+
+    with raw.monitor() as watched:
+        while not client.reserve(["all"], 1):
+            client.wait(["all"], LATER)
+            waits += 1
+
+        assert 1 <= waits <= 3  # it slept until then, and did not poll
+        sleep = next(
+            seen["command"]
+            for seen in watched.listen()
+            if seen["command"].startswith("BZPOPMIN " + prefix_of(redis_dsn))
+        )
+    # It asked the server for no longer a sleep than that.
+    assert float(sleep.split()[-1]) <= 0.301
+
+
+def test_an_earlier_due_time_than_the_first_ends_a_wait(
+    make: Callable[..., Client], raw: Any, redis_dsn: str
+) -> None:
+    client = make()
+    wake = prefix_of(redis_dsn) + "wake:all"
+    client.push_many("all", [Entry("later", b"", time.time() + LATER)])
+    raw.delete(wake)
+
+    client.push_many("all", [Entry("last", b"", time.time() + 2 * LATER)])
+    assert not raw.exists(wake)
+    client.push_many("all", [Entry("first", b"", time.time() + LATER / 2)])
+    assert raw.exists(wake)
+
+
+def test_the_hint_does_not_grow_and_an_old_one_is_thrown_away(
+    make: Callable[..., Client], raw: Any, redis_dsn: str
+) -> None:
+    client = make()
+    wakes = [prefix_of(redis_dsn) + f"wake:{queue}" for queue in ("first", "second")]
+    for _ in range(5):
+        client.push_many("first", entries(1))
+        client.push_many("second", entries(1))
+    assert [raw.zcard(wake) for wake in wakes] == [1, 1]
+
+    client.reserve(["first", "second"], 99)
+    client.wait(["first", "second"], 0.001)
+
+    # Two are gone, and falling asleep takes at most one.
+    assert raw.exists(*wakes) == 0
+
+
+def test_the_end_of_a_task_wakes_whoever_watches_it(make: Callable[..., Client]) -> None:
+    client, watcher = make(), make()
+    client.push_many("all", [Entry("one", b"body")])
+    (lease,) = client.reserve(["all"], 1)
+    seen: list[object] = []
+
+    def watch() -> None:
+        with watcher.watching("one") as wait:
+            seen.append("subscribed")
+            while (finished := watcher.finished("one")) is None:
+                wait(LATER)
+            seen.append(finished)
+
+    with in_thread(watch):
+        eventually(lambda: seen, "the watcher does not start")
+        client.settle([Ack(lease, b"42", 60.0)])
+    assert seen[1] == Finished(FinishedState.SUCCESS, b"42")
+
+
+def test_an_old_result_is_not_taken_for_that_of_a_task_held_now(
+    make: Callable[..., Client],
+) -> None:
+    client = make()
+    client.push_many("all", [Entry("nightly", b"body")])
+    client.settle([Ack(client.reserve(["all"], 1)[0], b"1", 60.0)])
+    assert client.finished("nightly") is not None
+
+    client.push_many("all", [Entry("nightly", b"body")])
+
+    assert client.finished("nightly") is None
+
+
+# -- processes -----------------------------------------------------------------------------------
+
+
+def test_a_forked_child_leaves_its_parents_connections_and_numbers_alone(
+    make: Callable[..., Client],
+) -> None:
+    client = make()
+    client.push_many("all", entries(1))
+    client.wait(["all"], 0.01)
+    client._link._lock.acquire()  # as if another thread were in the middle of a call
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            queued = [client.push_many("all", entries(1))[0].queued for _ in range(5)]
+            client.wait(["all"], 0.01)
+            status = 0 if all(queued) else 2
+        finally:
+            os._exit(status)
+    client._link._lock.release()
+    ended: list[int] = []
+
+    def over() -> bool:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        ended.extend([os.waitstatus_to_exitcode(status)] * bool(found))
+        return bool(found)
+
+    try:
+        # The parent's numbers run on meanwhile: were they shared, one side's pushes would vanish.
+        pushed = [client.push_many("all", entries(1))[0].queued for _ in range(5)]
+        eventually(over, "the child hangs")
+    finally:
+        if not ended:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    assert ended == [0]
+    assert all(pushed)
+    assert client.counts("all").waiting == 11
+
+
+def test_a_closed_client_opens_again(make: Callable[..., Client]) -> None:
+    client = make()
+    client.push_many("all", entries(1))
+    client.wait(["all"], 1)
+    client.close()
+    assert len(client.reserve(["all"], 1)) == 1
+
+
+# -- keys ----------------------------------------------------------------------------------------
+
+
+def use_everything(client: Client) -> None:
+    """Leave something of every kind behind."""
+    client.push_many("all", [Entry(f"t{n}", b"body", priority=n % 3) for n in range(8)])
+    client.push_many("all", [Entry("u", b"body", unique="key"), Entry("d", b"", LATER + 2e9)])
+    client.push_many("all", [Entry("b", b"body", depends_on=("t0", "t1"))])
+    leases = client.reserve(["all"], 4)
+    client.settle(
+        [
+            Ack(leases[0], b"1", 60.0),
+            Retry(leases[1], b"again", 60.0, FAILURE),
+            Fail(leases[2], FAILURE),
+        ]
+    )
+
+
+def test_no_key_is_outside_the_namespace(
+    make: Callable[..., Client], raw: Any, redis_dsn: str
+) -> None:
+    before = set(raw.keys("*"))
+    use_everything(make())
+    base = prefix_of(redis_dsn).encode()
+    assert all(key.startswith(base) for key in set(raw.keys("*")) - before)
+
+
+def test_nothing_is_left_of_tasks_that_are_gone(
+    make: Callable[..., Client], raw: Any, redis_dsn: str
+) -> None:
+    client = make()
+    use_everything(client)
+    (lease,) = [
+        lease
+        for record in client.peek("all", State.RUNNING).records
+        if (lease := client.claim(record.task_id, force=True))
+    ]
+    client.settle([Ack(lease)])
+    client.drop_all("all")
+    assert client.queues() == []
+
+    base = prefix_of(redis_dsn)
+    left = {key.decode().removeprefix(base).partition(":")[0] for key in raw.keys(f"{base}*")}
+
+    # The last two end by themselves; `waiting-on` of a dropped dependency would be a leak.
+    assert left <= {"seq", "wake", "client", "result"}
+    assert all(raw.ttl(key) > 0 for key in raw.keys(f"{base}client:*"))
+
+
+def test_a_waiting_task_costs_at_most_450_bytes(
+    make: Callable[..., Client], raw: Any, redis_dsn: str
+) -> None:
+    client = make()
+    for _ in range(10):
+        client.push_many("all", [Entry(str(uuid.uuid4()), b"x" * 190) for _ in range(1000)])
+
+    keys = raw.keys(prefix_of(redis_dsn) + "*")
+    used = sum(int(raw.memory_usage(key, samples=0) or 0) for key in keys)
+
+    assert used / 10_000 <= 450
+
+
+def test_a_cluster_serves_a_namespace_wherever_it_lives(tmp_path: Path) -> None:
+    def node(name: str, bus: int) -> list[str]:
+        # The default port of the bus, 10000 above the other, may not exist.
+        options = {"enabled": "yes", "config-file": name, "port": bus}
+        return [part for key, value in options.items() for part in (f"--cluster-{key}", str(value))]
+
+    with (
+        socket.create_server(("127.0.0.1", 0)) as one,
+        socket.create_server(("127.0.0.1", 0)) as two,
+    ):
+        buses = [each.getsockname()[1] for each in (one, two)]
+    with (
+        redis_server(tmp_path, *node("a", buses[0])) as a,
+        redis_server(tmp_path, *node("b", buses[1])) as b,
+    ):
+        first, second = server_at(a.port), server_at(b.port)
+        second.execute_command("CLUSTER ADDSLOTSRANGE", 0, 16383)
+        second.execute_command("CLUSTER MEET", "127.0.0.1", a.port, buses[0])
+        eventually(
+            lambda: first.execute_command("CLUSTER INFO")["cluster_state"] == "ok",
+            "the nodes do not know each other",
+        )
+        client = Client(a.dsn)
+
+        use_everything(client)
+        client.wait(["all"], 0.01)
+
+        assert client.counts("all").retrying == 1
+        assert client.result("t2") == b"1"
+        assert first.dbsize() == 0
+        for each in (client, first, second):
+            each.close()
+
+
+@pytest.mark.parametrize(
+    "task_id",
+    [
+        "0b6f2a6e-7b4b-4c39-9d3c-2f6a2e3f1a55",
+        "00000000-0000-0000-0000-000000000000",
+        "ffffffff-ffff-ffff-ffff-ffffffffffff",
+        "0B6F2A6E-7B4B-4C39-9D3C-2F6A2E3F1A55",
+        "0b6f2a6e7b4b4c399d3c2f6a2e3f1a55",
+        "~",
+        "~~",
+        "~C28qbntLTDmdPC9qLj8aVQ",
+        "a:b {c} \u00e9\u4e2d",
+    ],
+)
+def test_an_id_comes_back_as_it_was_given(make: Callable[..., Client], task_id: str) -> None:
+    client = make()
+    client.push_many("all", [Entry(task_id, b"body", unique="key")])
+    client.push_many("all", [Entry("after", b"", depends_on=(task_id,))])
+
+    again, other = client.push_many("all", [Entry(task_id, b""), Entry("other", b"", unique="key")])
+
+    assert again == other == (task_id, False)
+    (blocked,) = client.peek("all", State.BLOCKED).records
+    assert blocked.depends_on == (task_id,)
+    (lease,) = client.reserve(["all"], 9)
+    assert lease.task_id == task_id
+    found = client.find(task_id)
+    assert found is not None
+    assert found.task_id == task_id
+    client.settle([Ack(lease, b"1", 60.0)])
+    assert client.result(task_id) == b"1"
+    assert [each.task_id for each in client.reserve(["all"], 9)] == ["after"]
+
+
+# -- pages and limits ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_pages_neither_repeat_nor_skip_when_their_last_task_goes(
+    make: Callable[..., Client], reverse: bool
+) -> None:
+    # Failed in one call, so all at the same time: only the ids order them.
+    client = make()
+    client.push_many("all", [Entry(f"t{n:02}", b"") for n in range(9)])
+    client.settle([Fail(lease, FAILURE) for lease in client.reserve(["all"], 9)])
+    seen, cursor = [], None
+
+    while True:
+        page = client.peek("all", State.FAILED, 2, cursor, reverse)
+        seen += [record.task_id for record in page.records]
+        if page.cursor is None:
+            break
+        cursor = page.cursor
+        client.cancel(seen[-1])
+        client.cancel(seen[0])
+
+    wanted = [f"t{n:02}" for n in range(9)]
+    assert seen == (wanted[::-1] if reverse else wanted)
+
+
+def test_a_cursor_from_elsewhere_is_refused(make: Callable[..., Client]) -> None:
+    with pytest.raises(ValueError, match="'nonsense' is not the cursor of a page"):
+        make().peek("all", State.FAILED, cursor="nonsense")
+
+
+def test_thousands_of_tasks_go_through_one_call_each_way(make: Callable[..., Client]) -> None:
+    # More than Lua's stack holds at once.
+    client = make()
+    batch = [Entry(f"t{n}", b"body") for n in range(9001)]
+    assert all(receipt.queued for receipt in client.push_many("all", batch))
+    assert not any(receipt.queued for receipt in client.push_many("all", batch))
+
+    leases = client.reserve(["all"], 9001)
+
+    assert [lease.task_id for lease in leases] == [entry.task_id for entry in batch]
+    assert all(client.extend(leases))
+    outcomes = [Retry(lease, b"again", LATER, FAILURE) for lease in leases]
+    assert all(client.settle(outcomes).accepted)
+    assert client.drop("all", [State.RETRYING]) == 9001
+    assert client.queues() == []
+
+
+def test_more_than_a_call_can_hold_is_refused(make: Callable[..., Client]) -> None:
+    with pytest.raises(InvalidTask, match="push 100000 at a time"):
+        make().push_many("all", [Entry("same", b"")] * 100_001)
+
+
+def test_a_time_that_is_none_is_refused(make: Callable[..., Client]) -> None:
+    with pytest.raises(InvalidTask, match="delay_until nan is not a time"):
+        make().push_many("all", [Entry("one", b"", float("nan"))])

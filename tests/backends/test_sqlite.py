@@ -1,0 +1,467 @@
+"""What only the SQLite broker has: its file, and what it says when the file will not do."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sqlite3
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from alligator.backends.base import MAX_NAME, Ack, Backend, Entry, State
+from alligator.backends.sqlite_backend import Client
+from alligator.backends.sqlite_place import file_system
+from alligator.dsn import parse
+from alligator.exceptions import BrokerRefused, BrokerUnreachable, InvalidDSN, InvalidName
+
+from ..contract.verbs import ack, push, reserve, retry, settle
+
+DELAY = 3600.0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "queue.db"
+
+
+@pytest.fixture
+def client(sqlite_dsn: str) -> Iterator[Client]:
+    client = Client(sqlite_dsn)
+    yield client
+    client.close()
+
+
+def sums(path: Path) -> tuple[list[object], list[object]]:
+    """The sums that the file keeps, and the same counted."""
+    with sqlite3.connect(path) as connection:
+        kept = connection.execute("SELECT queue, state, number FROM totals ORDER BY 1, 2")
+        counted = connection.execute(
+            "SELECT queue, state, count(*) FROM tasks GROUP BY queue, state ORDER BY 1, 2"
+        )
+        both = kept.fetchall(), counted.fetchall()
+    connection.close()
+    return both
+
+
+# -- what names a file ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("dsn", "reason"),
+    [
+        ("sqlite://queue.db", "three slashes"),
+        ("sqlite://host/queue.db", "a file has no host"),
+        ("sqlite:///", "for a queue in memory use locmem://"),
+        ("sqlite:///:memory:", "for a queue in memory use locmem://"),
+        ("sqlite:///a%00b", "no NUL"),
+        ("sqlite:///a#b", "write # as %23"),
+        ("sqlite:///queue.db?cache=1", "unknown option 'cache'; sqlite knows: timeout"),
+        ("sqlite:///queue.db?timeout=0", "timeout='0' is not a positive number"),
+    ],
+)
+def test_a_dsn_that_names_no_file_is_refused(dsn: str, reason: str) -> None:
+    with pytest.raises(InvalidDSN, match=reason):
+        Client(dsn)
+
+
+def test_a_relative_path_stays_where_it_led_when_the_client_was_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    client = Client("sqlite:///queue%23%3F.db")
+    monkeypatch.chdir("/")
+
+    push(client)
+
+    assert (tmp_path / "queue#?.db").exists()
+    client.close()
+
+
+def test_making_a_client_makes_no_file(path: Path, sqlite_dsn: str) -> None:
+    Client(sqlite_dsn).close()
+
+    assert not path.exists()
+
+
+def test_it_tells_its_version(client: Client) -> None:
+    assert client.ping() == f"SQLite {sqlite3.sqlite_version}"
+
+
+# -- the files it makes -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o077, 0o777])
+def test_its_files_are_for_their_owner_whatever_the_umask(
+    client: Client, tmp_path: Path, umask: int
+) -> None:
+    before = os.umask(umask)
+    try:
+        push(client)
+        lease = reserve(client)
+    finally:
+        os.umask(before)
+
+    files = {each: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.rglob("*")}
+    assert {mode for file, mode in files.items() if not file.is_dir()} == {0o600}
+    assert {mode for file, mode in files.items() if file.is_dir()} == {0o700}
+    assert len(files) == 6  # the file, its log, its index, the lock, the folder and a life
+    ack(client, lease)
+
+
+def test_what_stands_beside_a_file_may_be_used_by_whoever_may_use_the_file(
+    client: Client, path: Path, tmp_path: Path
+) -> None:
+    client.ping()
+    client.close()
+    (tmp_path / "queue.db-lock").unlink()
+    path.chmod(0o660)
+
+    push(client)
+    reserve(client)
+
+    files = {each: stat.S_IMODE(each.stat().st_mode) for each in tmp_path.rglob("*")}
+    assert {mode for file, mode in files.items() if not file.is_dir()} == {0o660}
+    assert {mode for file, mode in files.items() if file.is_dir()} == {0o770}
+
+
+def test_a_closed_client_leaves_only_the_queue_and_empty_helpers(
+    client: Client, tmp_path: Path
+) -> None:
+    push(client)
+    reserve(client)
+
+    client.close()
+
+    left = sorted(each.name for each in tmp_path.rglob("*"))
+    assert left == ["queue.db", "queue.db-lock", "queue.db-workers"]
+
+
+def test_two_names_of_one_file_share_their_lock(client: Client, tmp_path: Path) -> None:
+    push(client)
+    (tmp_path / "other.db").symlink_to("queue.db")
+    other = Client(f"sqlite:///{tmp_path}/other.db")
+
+    assert reserve(other)
+
+    assert not (tmp_path / "other.db-lock").exists()
+    other.close()
+
+
+def test_the_log_is_written_back_while_clients_stay_connected(client: Client, path: Path) -> None:
+    for _ in range(30):
+        push(client, body=os.urandom(1024 * 1024))
+        ack(client, reserve(client))
+
+    assert path.with_name("queue.db-wal").stat().st_size < 40 * 1024 * 1024
+
+
+def test_a_file_that_is_replaced_is_opened_anew(client: Client, path: Path) -> None:
+    push(client, "old")
+    path.unlink()
+
+    push(client, "new")
+
+    assert client.queues() == ["new"]
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT queue FROM tasks").fetchall() == [("new",)]
+    connection.close()
+
+
+# -- files that will not do -------------------------------------------------------------------
+
+
+def test_a_missing_folder_is_named(tmp_path: Path) -> None:
+    client = Client(f"sqlite:///{tmp_path}/missing/queue.db")
+
+    with pytest.raises(BrokerRefused, match=r"missing' does not exist; make it first$"):
+        client.ping()
+    with pytest.raises(BrokerRefused, match="an absolute path takes four slashes"):
+        Client("sqlite:///no/such/folder/queue.db").ping()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(BrokerRefused, match="is not a file; name one"):
+        Client(f"sqlite:///{tmp_path}").ping()
+
+
+@pytest.mark.parametrize(
+    ("application", "version", "reason"),
+    [
+        (0, 0, "belongs to another program"),
+        (7, 1, "belongs to another program"),
+        (0, 3, "belongs to another program"),
+        (int.from_bytes(b"Alig", "big"), 2, "the file has schema 2 and this Alligator knows 1"),
+    ],
+)
+def test_a_database_that_is_not_ours_is_left_as_it_is(
+    path: Path, sqlite_dsn: str, application: int, version: int, reason: str
+) -> None:
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE tasks (id)")
+        connection.execute(f"PRAGMA application_id = {application}")
+        connection.execute(f"PRAGMA user_version = {version}")
+    connection.close()
+    before = path.read_bytes()
+    client = Client(sqlite_dsn)
+
+    for verb in (client.ping, client.queues, lambda: client.push("all", "id", b"")):
+        with pytest.raises(BrokerRefused, match=reason):
+            verb()
+
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_text_is_no_database(path: Path, sqlite_dsn: str) -> None:
+    path.write_text("Dear diary, " * 100)
+
+    with pytest.raises(BrokerRefused, match="is not an SQLite file") as raised:
+        Client(sqlite_dsn).ping()
+
+    assert isinstance(raised.value.__cause__, sqlite3.DatabaseError)
+    assert path.read_text() == "Dear diary, " * 100
+
+
+def test_an_empty_file_becomes_a_queue(path: Path, sqlite_dsn: str) -> None:
+    path.touch()
+    client = Client(sqlite_dsn)
+
+    push(client)
+
+    assert client.len("all") == 1
+    client.close()
+
+
+def test_a_damaged_file_is_called_so(client: Client, path: Path) -> None:
+    client.push_many("all", [Entry(f"{number}", b"x" * 500) for number in range(200)])
+    client.close()
+    size = path.stat().st_size
+    with open(path, "r+b") as file:
+        file.seek(4096)
+        file.write(os.urandom(size - 4096))
+
+    with pytest.raises(BrokerRefused, match=r"it is damaged; .*\.recover"):
+        client.peek("all", State.WAITING)
+
+
+@pytest.mark.parametrize("forbidden", ["file", "folder"])
+def test_what_may_not_be_used_is_called_so(forbidden: str) -> None:
+    # Not in tmp_path: its folders are closed to the user that root becomes below.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "queue.db")
+        client = Client(f"sqlite:///{path}")
+        push(client)
+        client.close()
+        path.chmod(0o444)
+        Path(folder, "queue.db-lock").chmod(0o666)
+        Path(folder).chmod(0o777 if forbidden == "file" else 0o700)
+
+        said = subprocess.run(
+            [sys.executable, "-c", _PUSH_AS_NOBODY, f"sqlite:///{path}"],
+            capture_output=True,
+            text=True,
+        )
+
+        expected = "it is read-only" if forbidden == "file" else "look at the permissions"
+        assert expected in said.stdout, said
+
+
+_PUSH_AS_NOBODY = """
+import os, sys
+from alligator.backends.sqlite_backend import Client
+from alligator.exceptions import BrokerRefused
+
+if os.geteuid() == 0:  # whom no permission stops
+    os.setegid(65534)
+    os.seteuid(65534)
+elif os.stat(os.path.dirname(sys.argv[1].partition(":///")[2])).st_mode & 0o077 == 0:
+    os.chmod(os.path.dirname(sys.argv[1].partition(":///")[2]), 0)
+try:
+    Client(sys.argv[1]).push("all", "id", b"")
+except BrokerRefused as error:
+    print(error)
+"""
+
+
+def test_a_network_file_system_is_recognised(tmp_path: Path) -> None:
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(
+        "22 27 0:21 / /proc rw,relatime - proc proc rw\n"
+        "60 27 0:99 / /mnt/with\\040space rw shared:1 master:2 - nfs4 host:/export rw,vers=4.2\n"
+        "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard\n"
+    )
+
+    assert file_system(os.makedev(0, 99), str(mounts)) == "nfs4"
+    assert file_system(os.makedev(254, 0), str(mounts)) == "ext4"
+    assert file_system(os.makedev(254, 1), str(mounts)) is None
+    assert file_system(0, str(tmp_path / "missing")) is None
+
+
+def test_a_path_on_a_network_file_system_is_refused(tmp_path: Path, sqlite_dsn: str) -> None:
+    device = tmp_path.stat().st_dev
+    mounts = tmp_path / "mountinfo"
+    mounts.write_text(f"60 27 {os.major(device)}:{os.minor(device)} / / rw - cifs //host/share rw")
+    client = Client(sqlite_dsn, mounts=str(mounts))
+
+    with pytest.raises(BrokerRefused, match=r"network file system \(cifs\).*use a local disk"):
+        client.ping()
+
+
+@pytest.mark.skipif(not hasattr(resource, "RLIMIT_FSIZE"), reason="no limit for files")
+def test_a_full_disk_refuses_keeps_what_it_has_and_recovers(path: Path, sqlite_dsn: str) -> None:
+    code = """
+import resource, sys
+from alligator.backends.base import Ack
+from alligator.backends.sqlite_backend import Client
+from alligator.exceptions import BrokerRefused
+limit = resource.RLIMIT_FSIZE
+resource.setrlimit(limit, (1_000_000, resource.RLIM_INFINITY))
+client = Client(sys.argv[1])
+pushed = 0
+try:
+    while True:
+        client.push("all", str(pushed), b"x" * 1000)
+        pushed += 1
+except BrokerRefused as error:
+    assert "full or failing disk" in str(error), error
+assert client.len("all") == pushed > 10
+resource.setrlimit(limit, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+client.push("all", str(pushed), b"")
+taken = []
+while leases := client.reserve(["all"], 100):
+    assert all(client.settle([Ack(lease) for lease in leases]).accepted)
+    taken += [int(lease.task_id) for lease in leases]
+assert taken == list(range(pushed + 1)), taken
+client.close()
+"""
+    subprocess.run([sys.executable, "-c", code, sqlite_dsn], check=True)
+
+    assert sums(path) == ([], [])
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts")
+def test_no_space_left_refuses_and_recovers(tmp_path: Path) -> None:
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(tmp_path)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("this root may not mount")
+    client = Client(f"sqlite:///{tmp_path}/queue.db")
+    try:
+        with pytest.raises(BrokerRefused, match="the disk is full; free some room"):
+            push(client, body=b"x" * 2 * 1024 * 1024)
+        push(client)
+        held = client.len("all")
+        subprocess.run(["mount", "-o", "remount,size=20m", str(tmp_path)], check=True)
+        push(client)
+        assert client.len("all") == held + 1
+    finally:
+        client.close()
+        subprocess.run(["umount", str(tmp_path)], check=True)
+
+
+# -- taking turns -----------------------------------------------------------------------------
+
+
+def test_a_writer_that_never_ends_is_a_time_out_that_changes_nothing(
+    client: Client, sqlite_dsn: str
+) -> None:
+    push(client)
+    impatient = Client(f"{sqlite_dsn}?timeout=0.05")
+
+    with (
+        client._file.writing(),
+        pytest.raises(BrokerUnreachable, match=r"waited 0.05 s .* changed nothing"),
+    ):
+        impatient.push("all", "id", b"")
+
+    assert client.len("all") == 1
+    push(impatient)
+    impatient.close()
+
+
+def test_another_program_that_keeps_the_file_locked_is_blamed(path: Path, sqlite_dsn: str) -> None:
+    client = Client(f"{sqlite_dsn}?timeout=0.05")
+    client.ping()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    with pytest.raises(BrokerUnreachable, match="another program keeps it locked"):
+        push(client)
+
+    other.close()
+    push(client)
+    client.close()
+
+
+def test_the_sums_stay_true(client: Client, path: Path) -> None:
+    clock = 1000.0
+    client.clock = lambda: clock
+    for number in range(8):
+        push(client, task_id=f"now{number}", unique=f"key{number}")
+        push(client, task_id=f"later{number}", delay_until=1500.0 + number)
+        push(client, task_id=f"blocked{number}", depends_on=(f"now{number}",))
+    ack(client, reserve(client))
+    settle(client, retry(reserve(client), delay=DELAY))
+    client.cancel("now4")
+    client.claim("blocked5")
+    client.requeue("blocked6")
+    client.drop("all", [State.DELAYED])
+    clock = 5000.0
+    client.counts("all")
+
+    kept, counted = sums(path)
+
+    assert kept == counted != []
+
+
+def test_text_that_is_no_text_is_named(client: Client) -> None:
+    for verb in (client.find, client.cancel, client.claim, client.requeue, client.result):
+        with pytest.raises(InvalidName, match="are no text"):
+            verb("\ud800")
+
+
+def test_a_cursor_that_is_none_of_ours_is_named(client: Client) -> None:
+    for cursor in ("", "page2", "[1]", '["a", 2]'):
+        with pytest.raises(ValueError, match="is no cursor"):
+            client.peek("all", State.WAITING, cursor=cursor)
+
+
+def test_the_longest_names_are_kept(client: Client) -> None:
+    name = "ü" * MAX_NAME
+
+    push(client, name, task_id=name, unique=name)
+
+    assert client.find(name) is not None
+    assert reserve(client, name).task_id == name
+
+
+def test_hidden_parts_of_a_dsn_stay_hidden(tmp_path: Path) -> None:
+    with pytest.raises(InvalidDSN) as raised:
+        Client("sqlite://me:secret@host/queue.db")
+
+    assert "secret" not in str(raised.value)
+    assert parse("sqlite:///queue.db").redacted() == "sqlite:///queue.db"
+
+
+def test_results_are_swept_once_they_are_old(client: Client, path: Path) -> None:
+    clock = 1000.0
+    client.clock = lambda: clock
+    for task_id in ("first", "second"):
+        push(client, task_id=task_id)
+        settle(client, Ack(reserve(client), b"1", 60.0))
+        clock += 100.0
+
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT task_id FROM results").fetchall() == [("second",)]
+    connection.close()
+
+
+def test_it_keeps_the_whole_contract(client: Client) -> None:
+    assert isinstance(client, Backend)
+    assert client.lease_seconds > 0

@@ -1,0 +1,75 @@
+"""Tasks that leave evidence: each appends lines to a file, so that a killed process is seen too."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import time
+from pathlib import Path
+
+
+def note(evidence: str, line: str) -> None:
+    """Append one line; O_APPEND keeps lines of several processes whole."""
+    descriptor = os.open(evidence, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    try:
+        os.write(descriptor, f"{line}\n".encode())
+    finally:
+        os.close(descriptor)
+
+
+def lines(evidence: str | Path) -> list[str]:
+    """Return the lines noted so far."""
+    path = Path(evidence)
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def quick(evidence: str, name: str) -> None:
+    note(evidence, name)
+
+
+def once_stuck(evidence: str) -> None:
+    """Hang at the first run; end at once at a later one."""
+    first = not any(line.startswith("started") for line in lines(evidence))
+    note(evidence, f"started {os.getpid()}")
+    while first:
+        time.sleep(60)
+    note(evidence, "finished")
+
+
+def until_told(evidence: str, go: str) -> None:
+    """Run until the file `go` exists."""
+    note(evidence, f"started {os.getpid()}")
+    while not os.path.exists(go):
+        time.sleep(0.01)
+    note(evidence, "finished")
+
+
+def hold_the_interpreter(evidence: str, seconds: float) -> None:
+    """Keep every other Python thread of this process from running."""
+    note(evidence, f"started {os.getpid()}")
+    ctypes.PyDLL(None).usleep(int(seconds * 1_000_000))
+    note(evidence, "finished")
+
+
+def kill_the_process(evidence: str, number: int) -> None:
+    note(evidence, f"started {os.getpid()}")
+    os.kill(os.getpid(), number)
+
+
+def leave(evidence: str) -> None:
+    note(evidence, f"started {os.getpid()}")
+    os._exit(7)
+
+
+def fail(evidence: str) -> None:
+    note(evidence, "tried")
+    raise ValueError("as asked")
+
+
+def who(evidence: str) -> None:
+    note(evidence, f"pid {os.getpid()}")
+
+
+def loaded(evidence: str, module: str) -> None:
+    note(evidence, f"loaded {module in sys.modules}")
