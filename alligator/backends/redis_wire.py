@@ -9,7 +9,6 @@ import struct
 from binascii import a2b_base64, b2a_base64
 from typing import Any
 
-from ..exceptions import InvalidTask
 from .base import (
     MAX_TRACEBACK,
     Ack,

@@ -1,0 +1,323 @@
+"""The leases of one working connection: handing out, extending and ending them.
+
+A lease is a job that the connection has reserved. When the connection ends, so do its leases.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ..exceptions import TaskRunning
+from . import beanstalk_job as jobs
+from .base import Ack, Fail, Lease, Outcome, Release, Retry, Settled
+from .beanstalk_job import Header, Stats
+from .beanstalk_wire import Connection, Reply, refuse
+
+RESERVE_NOW = b"reserve-with-timeout 0"
+
+# The server says DEADLINE_SOON only when nothing is ready, and a lease of ours ends within 1 s.
+_NOTHING_READY = frozenset({b"TIMED_OUT", b"DEADLINE_SOON"})
+
+_ENDED = frozenset({b"DELETED", b"RELEASED", b"BURIED", b"KICKED"})
+
+# The copy of a failed task is delayed until it is buried. If that is cut short, it becomes ready
+# after these seconds, and whoever reserves it buries it.
+_BURIAL_DELAY = 60
+
+
+@dataclass(slots=True)
+class _Held:
+    """A reserved job.
+
+    Attributes:
+        deadline: monotonic time of a moment no later than the server's own deadline.
+    """
+
+    token: str
+    deadline: float
+    stats: Stats
+    header: Header
+
+    @property
+    def id(self) -> bytes:
+        return b"%d" % self.stats.job_id
+
+    def overdue(self) -> bool:
+        # A tenth early, for the time that the next request travels.
+        return time.monotonic() > self.deadline - self.stats.ttr / 10
+
+
+class _End(NamedTuple):
+    """An Ack or Release, the outcome at position `at`, and the commands that do it."""
+
+    at: int
+    task_id: str
+    token: str
+    commands: list[bytes]
+
+
+@dataclass(slots=True)
+class _Copy:
+    """A Retry or Fail on its way: the job that takes the place of a held one.
+
+    Attributes:
+        index: of the outcome.
+        data: None where header and body exceed what the server takes.
+    """
+
+    index: int
+    outcome: Retry | Fail
+    held: _Held
+    data: bytes | None
+    new_id: bytes = b""
+
+    @property
+    def task_id(self) -> str:
+        return self.outcome.lease.task_id
+
+
+class Leases:
+    """What one connection has reserved.
+
+    Attributes:
+        shortest: seconds of the shortest lease handed out so far.
+    """
+
+    def __init__(self, connection: Connection, shown: str, ttr: int, max_job: int) -> None:
+        self.connection = connection
+        self.shortest = float(ttr)
+        self._shown = shown
+        self._ttr = ttr
+        self._max_job = max_job
+        self._held: dict[str, _Held] = {}
+        self._serials = itertools.count(1)
+
+    def settle(self, outcomes: Sequence[Outcome], queues: Sequence[str], limit: int) -> Settled:
+        """Do what Backend.settle says."""
+        accepted = [False] * len(outcomes)
+        mine = self._mine([outcome.lease for outcome in outcomes])
+        ends: list[_End] = []
+        copies: list[_Copy] = []
+        for index, held in mine.items():
+            outcome = outcomes[index]
+            if isinstance(outcome, Ack | Release):
+                task_id = outcome.lease.task_id
+                ends.append(_End(index, task_id, held.token, _end_commands(outcome, held)))
+            else:
+                copies.append(_Copy(index, outcome, held, self._data(outcome, held)))
+        commands = [command for end in ends for command in end.commands]
+        if copies:
+            # One by one: a copy that is refused must not cost the acks, nor leases yet unknown.
+            replies = self.connection.ask(commands)
+            self._note_ends(ends, replies, accepted)
+            self._replace(copies, accepted)
+            return Settled(accepted, self._reserve(queues, limit, [])[1])
+        replies, leases = self._reserve(queues, limit, commands)
+        self._note_ends(ends, replies, accepted)
+        return Settled(accepted, leases)
+
+    def extend(self, leases: Sequence[Lease]) -> list[bool]:
+        """Do what Backend.extend says."""
+        held = self._ours(leases)
+        sent = time.monotonic()
+        replies = self.connection.ask(b"touch " + entry.id for entry in held.values())
+        extended = [False] * len(leases)
+        for (index, entry), reply in zip(held.items(), replies, strict=True):
+            extended[index] = reply.status == b"TOUCHED"
+            entry.deadline = sent + entry.stats.ttr
+            if not extended[index]:
+                del self._held[leases[index].task_id]
+        return extended
+
+    def claim(self, job_id: int) -> Lease | None:
+        """Reserve one job, ready, delayed or buried.
+
+        Raises:
+            TaskRunning: it is reserved.
+        """
+        sent = time.monotonic()
+        reserved, figures = self.connection.ask(
+            [b"reserve-job %d" % job_id, b"stats-job %d" % job_id]
+        )
+        if figures.status != b"OK":
+            return None
+        if reserved.status != b"RESERVED":
+            raise TaskRunning(f"task {job_id} is held by a worker")
+        header, body = jobs.unpack(reserved.data)
+        return self._hold(jobs.read_stats(figures.data), header, body, sent)
+
+    # -- handing out --------------------------------------------------------------------------
+
+    def _reserve(
+        self, queues: Iterable[str], limit: int, before: Sequence[bytes]
+    ) -> tuple[list[Reply], list[Lease]]:
+        """Reserve up to `limit`, with the commands `before` in the same write as the first."""
+        answers: list[Reply] = []
+        leases: list[Lease] = []
+        for queue in queues:
+            wanted = limit - len(leases)
+            if wanted <= 0:
+                break
+            sent = time.monotonic()
+            replies = self.connection.ask([*before, *[RESERVE_NOW] * wanted], watch=[queue])
+            answers += replies[: len(before)]
+            leases += self._hand_out(replies[len(before) :], sent)
+            before = ()
+        answers += self.connection.ask(before)
+        return answers, leases
+
+    def _hand_out(self, replies: Sequence[Reply], sent: float) -> list[Lease]:
+        reserved = []
+        for reply in replies:
+            if reply.status == b"RESERVED":
+                reserved.append(reply)
+            elif reply.status not in _NOTHING_READY:
+                self.connection.close()  # what it did reserve is ready again at once
+                refuse(reply, "reserve tasks", self._shown)
+        figures = self.connection.ask(b"stats-job " + reply.values[0] for reply in reserved)
+        leases: list[Lease] = []
+        unburied: list[bytes] = []
+        for reply, figure in zip(reserved, figures, strict=True):
+            if figure.status != b"OK":
+                continue  # its lease was over before we could look, and another worker is done
+            stats = jobs.read_stats(figure.data)
+            header, body = jobs.unpack(reply.data)
+            if jobs.is_unburied(stats, header):
+                unburied.append(b"bury %d %d" % (stats.job_id, stats.pri))
+            else:
+                leases.append(self._hold(stats, header, body, sent))
+        self.connection.ask(unburied)
+        return leases
+
+    def _hold(self, stats: Stats, header: Header, body: bytes, sent: float) -> Lease:
+        task_id = str(stats.job_id)
+        token = f"{self.connection.name}.{next(self._serials)}"
+        self._held[task_id] = _Held(token, sent + stats.ttr, stats, header)
+        self.shortest = min(self.shortest, stats.ttr)
+        return Lease(
+            queue=stats.tube,
+            task_id=task_id,
+            body=body,
+            token=token,
+            priority=jobs.to_priority(stats.pri),
+            attempts=header.attempts,
+            deliveries=jobs.deliveries(stats, header),
+        )
+
+    # -- ending -------------------------------------------------------------------------------
+
+    def _ours(self, leases: Sequence[Lease]) -> dict[int, _Held]:
+        """Return what is held for each index; of a lease given twice, the first counts."""
+        ours: dict[int, _Held] = {}
+        seen: set[str] = set()
+        for index, lease in enumerate(leases):
+            held = self._held.get(lease.task_id)
+            if held is not None and held.token == lease.token and lease.token not in seen:
+                ours[index] = held
+                seen.add(lease.token)
+        return ours
+
+    def _mine(self, leases: Sequence[Lease]) -> dict[int, _Held]:
+        """Return what is held and not lost by time.
+
+        The server would delete a job whose lease ended as long as nobody else has reserved it, so
+        one that may have ended is touched first.
+        """
+        ours = self._ours(leases)
+        overdue = [index for index, held in ours.items() if held.overdue()]
+        if overdue:
+            extended = self.extend([leases[index] for index in overdue])
+            for index, still_held in zip(overdue, extended, strict=True):
+                if not still_held:
+                    del ours[index]
+        return ours
+
+    def _note_ends(
+        self, ends: Iterable[_End], replies: Iterable[Reply], accepted: list[bool]
+    ) -> None:
+        answers = iter(replies)
+        for end in ends:
+            statuses = {reply.status for reply in itertools.islice(answers, len(end.commands))}
+            accepted[end.at] = statuses <= _ENDED
+            # A reserve in the same write may have handed the same job to us again.
+            if self._held[end.task_id].token == end.token:
+                del self._held[end.task_id]
+
+    def _data(self, outcome: Retry | Fail, held: _Held) -> bytes | None:
+        header = Header(
+            attempts=held.header.attempts + 1,
+            deliveries=jobs.deliveries(held.stats, held.header),
+            pushed_at=jobs.pushed_at(held.stats, held.header),
+            failures=(*held.header.failures, outcome.failure),
+            failed=isinstance(outcome, Fail),
+        )
+        body = outcome.body if isinstance(outcome, Retry) else outcome.lease.body
+        return jobs.pack(header, body, self._max_job)
+
+    def _replace(self, copies: Sequence[_Copy], accepted: list[bool]) -> None:
+        """Put the copies, bury those that failed, and only then delete what they replace."""
+        placed: list[_Copy] = []
+        strays: list[bytes] = []
+        refused: Reply | None = None
+        for copy, reply in self._put(copies):
+            if copy.data is None:
+                accepted[copy.index] = reply.status == b"BURIED"
+                del self._held[copy.task_id]
+            elif reply.status == b"INSERTED":
+                copy.new_id = reply.values[0]
+                placed.append(copy)
+            else:
+                refused = refused or reply
+                strays += reply.values
+        self._bury([copy for copy in placed if isinstance(copy.outcome, Fail)])
+        deleted = self.connection.ask(b"delete " + copy.held.id for copy in placed)
+        for copy, reply in zip(placed, deleted, strict=True):
+            # NOT_FOUND: the lease was lost on the way, so the task is another worker's to settle.
+            accepted[copy.index] = reply.status == b"DELETED"
+            strays += [] if accepted[copy.index] else [copy.new_id]
+            del self._held[copy.task_id]
+        self.connection.ask(b"delete " + stray for stray in strays)
+        if refused is not None:
+            refuse(refused, "keep a task that failed", self._shown)
+
+    def _put(self, copies: Sequence[_Copy]) -> Iterator[tuple[_Copy, Reply]]:
+        ordered = sorted(copies, key=lambda copy: copy.held.stats.tube)
+        for tube, group in itertools.groupby(ordered, key=lambda copy: copy.held.stats.tube):
+            several = list(group)
+            commands = map(self._copy_command, several)
+            yield from zip(several, self.connection.ask(commands, use=tube), strict=True)
+
+    def _copy_command(self, copy: _Copy) -> bytes:
+        pri = copy.held.stats.pri
+        if copy.data is None:
+            # Another program's task, larger than any we push: there is no room for the reason, but
+            # the task is kept.
+            return b"bury %b %d" % (copy.held.id, pri)
+        wanted = copy.outcome.delay if isinstance(copy.outcome, Retry) else _BURIAL_DELAY
+        return put_command(copy.data, pri, jobs.to_delay(wanted), self._ttr)
+
+    def _bury(self, copies: Sequence[_Copy]) -> None:
+        commands: list[bytes] = []
+        for copy in copies:
+            commands.append(b"reserve-job " + copy.new_id)
+            commands.append(b"bury %b %d" % (copy.new_id, copy.held.stats.pri))
+        self.connection.ask(commands)
+
+
+def put_command(data: bytes, pri: int, delay: int, ttr: int) -> bytes:
+    """Return the command that queues a job."""
+    return b"put %d %d %d %d\r\n%b" % (pri, delay, ttr, len(data), data)
+
+
+def _end_commands(outcome: Ack | Release, held: _Held) -> list[bytes]:
+    if isinstance(outcome, Ack):
+        return [b"delete " + held.id]
+    if outcome.charged:
+        # A release takes the delivery off the count; these two do not. Like a release, they keep
+        # the id, and with it the place in the queue.
+        return [b"bury %b %d" % (held.id, held.stats.pri), b"kick-job " + held.id]
+    return [b"release %b %d 0" % (held.id, held.stats.pri)]

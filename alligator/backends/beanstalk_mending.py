@@ -1,0 +1,186 @@
+"""Looking at tasks and mending queues of beanstalkd: whatever needs no lease.
+
+Each function takes a connection that holds nothing. A task may move between a look and the deed;
+the server then answers NOT_FOUND, which becomes TaskRunning, and whoever called looks again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+
+from ..exceptions import TaskRunning
+from . import beanstalk_job as jobs
+from .base import Counts, Record, State
+from .beanstalk_job import Header
+from .beanstalk_leases import RESERVE_NOW, put_command
+from .beanstalk_wire import WINDOW_COMMANDS, Connection, Reply, refuse
+
+# How the server counts the jobs of a tube, by its own names for their states.
+_COUNTED = tuple(f"current-jobs-{name}" for name in ("ready", "delayed", "reserved", "buried"))
+
+
+def queues(connection: Connection) -> list[str]:
+    """Return the names of the tubes that have jobs; others exist while a connection uses them."""
+    (reply,) = connection.ask([b"list-tubes"])
+    tubes = [line[2:].strip('"') for line in reply.data.decode("ascii").splitlines()[1:]]
+    figures = connection.ask(b"stats-tube " + tube.encode("ascii") for tube in tubes)
+    return sorted(
+        tube for tube, figure in zip(tubes, figures, strict=True) if any(_tube_counts(figure))
+    )
+
+
+def counts(connection: Connection, queue: str) -> Counts:
+    """Count the jobs of one tube."""
+    figures, first = connection.ask([b"stats-tube " + queue.encode("ascii"), b"peek-ready"], queue)
+    waiting, delayed, running, failed = _tube_counts(figures)
+    return Counts(
+        queue,
+        waiting=waiting,
+        delayed=delayed,
+        running=running,
+        failed=failed,
+        oldest_age=_age(connection, first),
+    )
+
+
+def records(connection: Connection, job_ids: Iterable[int]) -> list[Record | None]:
+    """Return what is known about each job; None for one that is gone."""
+    commands: list[bytes] = []
+    for job_id in job_ids:
+        commands += [b"stats-job %d" % job_id, b"peek %d" % job_id]
+    replies = iter(connection.ask(commands))
+    return [
+        jobs.record(jobs.read_stats(figures.data), job.data)
+        if figures.status == b"OK" and job.status == b"FOUND"
+        else None
+        for figures, job in zip(replies, replies, strict=True)
+    ]
+
+
+def records_in(
+    connection: Connection, job_ids: Iterable[int], queue: str, state: State
+) -> list[Record]:
+    """Return what is known about those of the jobs that still are in this state."""
+    known = [record for record in records(connection, job_ids) if record is not None]
+    return [record for record in known if (record.queue, record.state) == (queue, state)]
+
+
+def cancel(connection: Connection, job_id: int) -> bytes | None:
+    """Delete a job that nobody runs; return its body, or None when there is no such job.
+
+    Raises:
+        TaskRunning: it is reserved.
+    """
+    record = _idle(connection, job_id)
+    if record is None:
+        return None
+    _delete(connection, record.task_id)
+    return record.body
+
+
+def requeue(connection: Connection, job_id: int, ttr: int, max_job: int, shown: str) -> bool:
+    """Replace a job that does not run and is not ready by one that is; False when it is gone.
+
+    Raises:
+        TaskRunning: it is reserved.
+        BrokerRefused: the server takes no new job; the old one stays as it was.
+    """
+    record = _idle(connection, job_id)
+    if record is None or record.state is State.WAITING:
+        return record is not None
+    header = Header(pushed_at=record.pushed_at, failures=record.failures)
+    data = jobs.pack(header, record.body, max_job)
+    if data is None:
+        # Another program's task, with no room for a header, so with no counts to reset either.
+        connection.ask([b"kick-job %d" % job_id])
+        return True
+    command = put_command(data, jobs.to_pri(record.priority), 0, ttr)
+    (queued,) = connection.ask([command], use=record.queue)
+    if queued.status != b"INSERTED":
+        connection.ask(b"delete " + stray for stray in queued.values)
+        refuse(queued, f"requeue task {job_id}", shown)
+    try:
+        _delete(connection, record.task_id)
+    except TaskRunning:
+        connection.ask([b"delete " + queued.values[0]])
+        raise
+    return True
+
+
+def drop(connection: Connection, queue: str, states: Collection[State]) -> int:
+    """Delete a tube's jobs in these states, as many as there are now; return how many."""
+    held = counts(connection, queue)  # so that it ends, however fast others push
+    dropped = 0
+    if State.WAITING in states:
+        dropped += _drop_ready(connection, queue, held.waiting)
+    if State.DELAYED in states:
+        dropped += _drop_first(connection, queue, b"peek-delayed", held.delayed, states)
+    if State.FAILED in states:
+        dropped += _drop_first(connection, queue, b"peek-buried", held.failed, states)
+    return dropped
+
+
+def _drop_ready(connection: Connection, queue: str, most: int) -> int:
+    # Reserving first takes them in large batches, and never one that a worker has. If this process
+    # is killed in between, the server makes them ready again.
+    dropped = 0
+    while most > 0:
+        wanted = min(most, WINDOW_COMMANDS)
+        replies = connection.ask([RESERVE_NOW] * wanted, watch=[queue])
+        reserved = [reply.values[0] for reply in replies if reply.status == b"RESERVED"]
+        dropped += _deleted(connection.ask(b"delete " + job_id for job_id in reserved))
+        most = most - wanted if len(reserved) == wanted else 0
+    return dropped
+
+
+def _drop_first(
+    connection: Connection, queue: str, peek: bytes, most: int, states: Collection[State]
+) -> int:
+    # Nothing takes these in batches, so one round trip each: delete one, look at the next.
+    dropped = 0
+    commands = [peek]
+    for _ in range(most):
+        *done, found = connection.ask(commands, use=queue)
+        dropped += _deleted(done)
+        if found.status != b"FOUND":
+            return dropped
+        job_id = found.values[0]
+        header, _ = jobs.unpack(found.data)
+        if header.failed and State.FAILED not in states:
+            # A failed task whose burial was cut short stands among the delayed ones.
+            commands = [b"reserve-job " + job_id, b"bury %b %d" % (job_id, 0), peek]
+        else:
+            commands = [b"delete " + job_id, peek]
+    return dropped + _deleted(connection.ask(commands[:-1]))
+
+
+def _deleted(replies: Iterable[Reply]) -> int:
+    return sum(reply.status == b"DELETED" for reply in replies)
+
+
+def _idle(connection: Connection, job_id: int) -> Record | None:
+    (record,) = records(connection, [job_id])
+    if record is not None and record.state is State.RUNNING:
+        raise TaskRunning(f"task {job_id} is held by a worker")
+    return record
+
+
+def _delete(connection: Connection, task_id: str) -> None:
+    (reply,) = connection.ask([b"delete " + task_id.encode("ascii")])
+    if reply.status != b"DELETED":
+        raise TaskRunning(f"task {task_id} was taken by a worker just now")
+
+
+def _tube_counts(reply: Reply) -> list[int]:
+    figures = jobs.read_yaml(reply.data)
+    return [int(figures.get(name, 0)) for name in _COUNTED]
+
+
+def _age(connection: Connection, first: Reply) -> float | None:
+    if first.status != b"FOUND":
+        return None
+    header, _ = jobs.unpack(first.data)
+    (figures,) = connection.ask([b"stats-job " + first.values[0]])
+    if figures.status != b"OK":
+        return None
+    return jobs.age(jobs.read_stats(figures.data), header)

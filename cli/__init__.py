@@ -1,0 +1,1 @@
+"""gator, the command line: click commands, one file a command."""

@@ -1,0 +1,116 @@
+"""The group of all commands: found by name, imported one at a time."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from typing import Any
+
+import click
+
+from . import guard
+from .options import global_options, write_examples, write_options
+from .session import Session
+from .suggest import did_you_mean
+
+#: Each command and what it does, in the order of the help. The sentences stand here as well as in
+#: the commands, and a test compares them: help that imported every command would be slow.
+COMMANDS = {
+    "push": "Queue a call of a function.",
+    "worker": "Run workers until stopped.",
+    "peek": "List tasks.",
+    "show": "Show everything known about a task.",
+    "run-task": "Run one task here, now.",
+    "cancel": "Take tasks off their queue.",
+    "drop": "Remove a queue's tasks.",
+    "queues": "List the queues and how many tasks are in which state.",
+    "ping": "Ask the broker whether it answers.",
+}
+
+ALIASES = {"enqueue": "push", "ls": "peek", "purge": "drop"}
+
+EXAMPLES = """
+gator push app.tasks.report --args '[1, "weekly"]' --delay 5m
+gator worker -q mail -q all -c 4
+gator peek --state failed
+"""
+
+
+class App(click.Group):
+    """gator itself."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        name = ALIASES.get(cmd_name, cmd_name)
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"{__package__}.commands.{name.replace('-', '_')}")
+        command: click.Command = module.command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = ALIASES.get(args[0], args[0])
+        if name not in COMMANDS and not name.startswith("-"):
+            near = did_you_mean(name, (*COMMANDS, *ALIASES))
+            ctx.fail(f"there is no command {name!r}.{near}")
+        return super().resolve_command(ctx, [name, *args[1:]])
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_usage(ctx, formatter)
+        write_examples(EXAMPLES, formatter)
+        self.format_help_text(ctx, formatter)
+        names = {command: [a for a, of in ALIASES.items() if of == command] for command in COMMANDS}
+        with formatter.section("Commands"):
+            formatter.write_dl(
+                [(", ".join((name, *names[name])), text) for name, text in COMMANDS.items()]
+            )
+        write_options("Global options", self.get_params(ctx), ctx, formatter)
+        self.format_epilog(ctx, formatter)
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """Run gator and exit; click's own main has other exit codes than ours."""
+        raise SystemExit(guard.run(self, *args, **kwargs))
+
+
+def _version(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
+    if asked:
+        package = importlib.import_module("alligator.version")  # and with it the library: slow
+        click.echo(f"gator {package.version()}")
+        ctx.exit()
+
+
+@click.command(
+    "gator",
+    cls=App,
+    params=[
+        *global_options(of_group=True),
+        click.Option(
+            ["--version"],
+            is_flag=True,
+            is_eager=True,
+            expose_value=False,
+            callback=_version,
+            help="The version.",
+        ),
+    ],
+    invoke_without_command=True,
+    context_settings={
+        "help_option_names": ["-h", "--help"],
+        "auto_envvar_prefix": "GATOR",
+        "max_content_width": 100,
+    },
+    epilog="Options may stand before the command or after it. Each has a variable: GATOR_JSON, "
+    "GATOR_PUSH_QUEUE. Without a DSN, gator uses an SQLite file of your own.",
+)
+@click.pass_context
+def app(ctx: click.Context) -> int:
+    """Queue calls of Python functions, look after them, and run workers."""
+    ctx.ensure_object(Session)
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help(), err=True)
+        return 2
+    return os.EX_OK

@@ -1,0 +1,103 @@
+"""Which DSN is in force, and the broker behind it."""
+
+from __future__ import annotations
+
+import os
+from urllib.parse import quote, unquote
+
+import click
+
+from alligator.backends.base import Backend, Capability
+from alligator.constants import ALL
+from alligator.dsn import redact
+from alligator.exceptions import UnsupportedByBroker
+from alligator.gator import Gator
+
+from .errors import CliError
+from .session import Session, Settings
+
+
+def open_gator(session: Session, queue: str | None = None) -> Gator:
+    """Return a Gator on a queue (None: the default one), closed when the command ends.
+
+    Raises:
+        UsageError: a DSN file that is of no use.
+        BrokerError: the DSN is no good.
+        UnsupportedByBroker: what this process pushes or sees, no other one would.
+    """
+    dsn = dsn_in_force(session)
+    gator = Gator(dsn, ALL if queue is None else queue)
+    if Capability.SHARED not in gator.client.capabilities:
+        raise UnsupportedByBroker(
+            f"{redact(dsn)} lives inside one process, so gator can neither see its tasks nor leave "
+            "any there; give the DSN of a broker that processes share, such as sqlite:///queue.db"
+        )
+    click.get_current_context().call_on_close(gator.client.close)
+    return gator
+
+
+def open_client(session: Session) -> Backend:
+    """Return the broker's client, as `open_gator` does."""
+    return open_gator(session).client
+
+
+def dsn_in_force(session: Session) -> str:
+    """Return the DSN of this session, having noted its password as a secret."""
+    dsn = find_dsn(session.settings)
+    session.secrets = _passwords(dsn)
+    return dsn
+
+
+def find_dsn(settings: Settings) -> str:
+    """Return the options' DSN, else the environment's, else that of the user's own queue.
+
+    Raises:
+        UsageError: a DSN file that cannot be read, or is empty.
+    """
+    if settings.dsn:
+        return settings.dsn
+    if settings.dsn_file:
+        return _read_dsn(settings.dsn_file, "--dsn-file")
+    for name in ("GATOR_DSN", "ALLIGATOR_DSN"):
+        if dsn := os.environ.get(name):
+            return dsn
+    if path := os.environ.get("GATOR_DSN_FILE"):
+        return _read_dsn(path, "GATOR_DSN_FILE")
+    return _own_queue()
+
+
+def _read_dsn(path: str, source: str) -> str:
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise click.UsageError(f"{source} {path!r} cannot be read: {reason}") from error
+    dsn = next((line.strip() for line in lines if line.strip()), "")
+    if not dsn:
+        raise click.UsageError(f"{source} {path!r} is empty; its first line has to be a DSN")
+    return dsn
+
+
+def _own_queue() -> str:
+    """Return the DSN of the user's own SQLite queue, its folder made."""
+    state = os.environ.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(state):  # the XDG specification has a relative path ignored
+        state = os.path.expanduser("~/.local/state")
+    folder = os.path.join(state, "gator")
+    try:
+        os.makedirs(state, exist_ok=True)
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise CliError(
+            f"cannot make {folder!r} for the default queue: {error.strerror}",
+            hint="Name a broker with --dsn or GATOR_DSN.",
+        ) from error
+    return f"sqlite:///{quote(os.path.join(folder, 'queue.db'))}"
+
+
+def _passwords(dsn: str) -> tuple[str, ...]:
+    """Return the DSN's password as it is written and as it is meant; () without one."""
+    credentials = dsn.partition("://")[2].rpartition("@")[0]
+    password = credentials.partition(":")[2]
+    return tuple({password, unquote(password)} - {""})

@@ -1,0 +1,61 @@
+"""gator peek: a page of tasks, or all of them."""
+
+from __future__ import annotations
+
+import click
+
+from ..broker import open_client
+from ..options import Command
+from ..selection import (
+    Filter,
+    chosen_queues,
+    chosen_states,
+    filter_options,
+    nothing_in,
+    queue_options,
+    records,
+)
+from ..session import Session, pass_session
+from ..views import TASK_COLUMNS, row_of
+
+EXAMPLES = """
+gator peek -q mail --state failed
+gator peek --all-queues --task 'app.mail.*' --older-than 1h
+gator peek --json --limit 0 | jq -r 'select(.attempts > 2).id'
+"""
+
+
+@click.command("peek", cls=Command, examples=EXAMPLES)
+@queue_options
+@filter_options
+@click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="How many at most; 0 is all.",
+)
+@click.option("--reverse", is_flag=True, help="From the other end: last in line first.")
+@pass_session
+def command(
+    session: Session,
+    queue: str | None,
+    all_queues: bool,
+    states: tuple[str, ...],
+    task: str | None,
+    error: str | None,
+    older_than: float | None,
+    limit: int,
+    reverse: bool,
+) -> None:
+    """List tasks.
+
+    Waiting tasks stand in the order they will run in, delayed ones by due time, failed ones by
+    when they failed. Nothing is changed, and none of their code is imported.
+    """
+    client = open_client(session)
+    queues = chosen_queues(client, queue, all_queues)
+    wanted = Filter(task, error, older_than)
+    found = records(client, queues, chosen_states(client, states), limit, reverse, wanted)
+    if not session.out.rows(map(row_of, found), TASK_COLUMNS):
+        session.out.note(nothing_in(client, queues))

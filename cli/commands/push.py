@@ -1,0 +1,207 @@
+"""gator push: queue one call."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import click
+
+from alligator.backends.base import MAX_PRIORITY, MIN_PRIORITY, Capability, Entry, FinishedState
+from alligator.exceptions import NotImportable
+from alligator.execution import encode
+from alligator.gator import Gator
+from alligator.tasks import Task
+from alligator.utils import DottedPath
+
+from ..broker import open_gator
+from ..errors import CliError, TimedOut
+from ..foreground import users_code
+from ..options import Command
+from ..session import Session, pass_session
+from ..types import duration, json_array, json_object, when
+
+EXAMPLES = """
+gator push app.tasks.report --args '[1, "weekly"]'
+gator push app.mail.send --kwargs '{"to": 42}' -q mail --retries 3 --backoff 30s
+gator push app.tasks.report --delay 5m --unique report
+jq -c '[.id]' row.json | gator push app.tasks.load --args - --wait --wait-timeout 1m
+"""
+
+#: Seconds a result is kept for whoever waits, at least: `gator result` may want it once more.
+RESULT_TTL = 3600.0
+
+
+class Manner(NamedTuple):
+    """How the command goes about the push; what is pushed is the Task's business."""
+
+    check: bool
+    dry_run: bool
+    wait: bool
+    wait_timeout: float | None
+
+
+def dotted_path(text: str) -> DottedPath:
+    """Read package.module.function."""
+    try:
+        return DottedPath.parse(text)
+    except NotImportable as error:
+        raise click.BadParameter(str(error)) from error
+
+
+@click.command("push", cls=Command, examples=EXAMPLES)
+@click.argument("func", type=dotted_path, metavar="TASK")
+@click.option(
+    "--args", type=json_array, metavar="JSON", help="A JSON array; @FILE, or - for stdin."
+)
+@click.option("--kwargs", type=json_object, metavar="JSON", help="A JSON object, likewise.")
+@click.option("-q", "--queue", metavar="QUEUE", help="The queue; 'all' when left out.")
+@click.option("--delay", type=duration, metavar="TIME", help="Run it after 30, 30s, 5m, 1h30m, 1d.")
+@click.option(
+    "--at", type=when, metavar="TIME", help="Run it then: 2030-01-31T08:00:00Z, Unix time."
+)
+@click.option("--retries", type=click.IntRange(min=0), metavar="N", help="More tries if it fails.")
+@click.option("--backoff", type=duration, metavar="TIME", help="Between a failed try and the next.")
+@click.option(
+    "--priority",
+    type=click.IntRange(MIN_PRIORITY, MAX_PRIORITY),
+    metavar="N",
+    help=f"{MIN_PRIORITY} to {MAX_PRIORITY}, higher first; 0 when left out.",
+)
+@click.option("--id", "task_id", metavar="ID", help="Its id; one that exists is not queued again.")
+@click.option("--unique", metavar="KEY", help="Not while a task with this key waits or runs.")
+@click.option(
+    "--depends-on",
+    multiple=True,
+    metavar="ID",
+    help="Not before this task has succeeded; may be repeated.",
+)
+@click.option("--timeout", type=duration, metavar="TIME", help="A try may take so long.")
+@click.option("--on-start", type=dotted_path, metavar="PATH", help="Called before each try.")
+@click.option("--on-success", type=dotted_path, metavar="PATH", help="Called with the result.")
+@click.option("--on-error", type=dotted_path, metavar="PATH", help="Called at each failed try.")
+@click.option("--check", is_flag=True, help="Import it here first, and see that the arguments fit.")
+@click.option("--dry-run", is_flag=True, help="Print what would be queued, and queue nothing.")
+@click.option("--wait", is_flag=True, help="Wait for the end, and print the result.")
+@click.option("--wait-timeout", type=duration, metavar="TIME", help="Wait no longer than this.")
+@pass_session
+def command(
+    session: Session,
+    /,
+    func: DottedPath,
+    args: list[Any] | None,
+    kwargs: dict[str, Any] | None,
+    queue: str | None,
+    **options: Any,
+) -> None:
+    """Queue a call of a function.
+
+    TASK is its dotted path. Prints the id of the queued call. The function is not imported, so the
+    code need not be on this machine; --check imports it, with the current directory on the module
+    path. With --wait, stdout has the result as JSON instead, and the exit code is 0 only when the
+    task succeeded.
+    """
+    manner = Manner(*(options.pop(name) for name in Manner._fields))
+    task = _task(options, manner).to_call(func, *(args or ()), **(kwargs or {}))
+    if manner.check:
+        _check(task)
+    gator = open_gator(session, queue)
+    if options["task_id"] is not None:
+        gator.client.require(Capability.CUSTOM_IDS)
+    if manner.dry_run:
+        _show_body(session, gator, task)
+    elif manner.wait:
+        _push_and_wait(session, gator, task, manner.wait_timeout)
+    else:
+        _push(session, gator, task)
+
+
+def _task(options: dict[str, Any], manner: Manner) -> Task:
+    """Return a task with the options that were given."""
+    if options["delay"] is not None and options["at"] is not None:
+        raise click.UsageError("--delay and --at: give one of the two")
+    if manner.wait_timeout is not None and not manner.wait:
+        raise click.UsageError("--wait-timeout needs --wait")
+    words = {"delay": "delay_by", "at": "delay_until"}
+    given = {words.get(name, name): value for name, value in options.items() if value is not None}
+    if manner.wait:
+        given["result_ttl"] = max(manner.wait_timeout or 0.0, RESULT_TTL)
+    return Task(**given)
+
+
+def _check(task: Task) -> None:
+    """Import the call and its hooks, and bind the arguments.
+
+    Raises:
+        UnknownModuleError, UnknownCallableError: one of them is not there.
+        UsageError: the function does not take these arguments.
+    """
+    with users_code():
+        for path in (task.func, task.on_start, task.on_success, task.on_error):
+            if isinstance(path, DottedPath):
+                target = path.resolve()
+                if path is task.func:
+                    _bind(task, target)
+
+
+def _bind(task: Task, target: Callable[..., Any]) -> None:
+    try:
+        signature = inspect.signature(target)
+    except (TypeError, ValueError):  # some built-in functions have none
+        return
+    try:
+        signature.bind(*task.func_args, **task.func_kwargs)
+    except TypeError as error:
+        raise click.UsageError(
+            f"{task.name}{signature} does not take these arguments: {error}"
+        ) from error
+
+
+def _show_body(session: Session, gator: Gator, task: Task) -> None:
+    """Print what would be queued, once the broker's rules have passed it."""
+    body = encode(task)
+    entry = Entry(task.task_id, body, task.delay_until, task.priority, task.depends_on, task.unique)
+    gator.client.check(gator.queue_name, [entry])
+    session.out.line(body.decode())
+
+
+def _push(session: Session, gator: Gator, task: Task) -> None:
+    gator.push_many([task])
+    _note_when_held(session, task)
+    if session.out.format is None and not session.out.fields:
+        session.out.line(task.task_id)
+    else:
+        session.out.record({"id": task.task_id, "queue": gator.queue_name, "queued": task.queued})
+
+
+def _note_when_held(session: Session, task: Task) -> None:
+    if not task.queued:
+        session.out.note(f"already queued as {task.task_id}; nothing was added")
+
+
+def _push_and_wait(session: Session, gator: Gator, task: Task, timeout: float | None) -> None:
+    gator.push_many([task])
+    _note_when_held(session, task)
+    try:
+        finished = gator.client.wait_finished(task.task_id, timeout)
+    except KeyboardInterrupt:
+        session.out.note(f"no longer waiting; task {task.task_id} stays queued")
+        raise
+    if finished is None:
+        raise TimedOut(
+            f"task {task.task_id} has not ended within {timeout:g} s",
+            f"It stays queued: gator show {task.task_id}",
+        )
+    if finished.state is FinishedState.FAILED:
+        why = finished.failure.error if finished.failure else "its error is not known"
+        raise CliError(
+            f"task {task.task_id} failed: {why}",
+            f"It is in the failed set: gator show {task.task_id}",
+        )
+    if finished.state is FinishedState.GONE:
+        raise CliError(
+            f"task {task.task_id} is gone without a result: it was canceled or dropped, or had "
+            "been pushed by somebody who asked for none"
+        )
+    session.out.line((finished.result or b"null").decode())

@@ -1,0 +1,69 @@
+"""gator run-task: one task, here and now, in the foreground."""
+
+from __future__ import annotations
+
+import click
+
+from alligator.backends.base import Capability
+from alligator.body import dump_result
+from alligator.constants import RETRYING
+from alligator.exceptions import TaskRunning, UndecodableTask
+from alligator.gator import Gator
+
+from ..broker import open_gator
+from ..errors import CliError
+from ..foreground import users_code
+from ..options import Command
+from ..session import Session, pass_session
+from .show import no_such_task
+
+EXAMPLES = """
+gator run-task 6f1c2a52-6f0e-4c8e-9df1-0a44f7a1b8a0
+gator run-task nightly --force
+"""
+
+
+@click.command("run-task", cls=Command, examples=EXAMPLES)
+@click.argument("task_id", metavar="ID")
+@click.option("--force", is_flag=True, help="Take it even from a worker that is running it.")
+@pass_session
+def command(session: Session, task_id: str, force: bool) -> None:
+    """Run one task here, now.
+
+    It is taken from whichever queue and state it is in: failed, delayed and blocked too. Its result
+    goes to stdout as JSON, and what it prints to stderr. One that fails is retried or goes to the
+    failed set, as under a worker. The current directory is on the module path.
+    """
+    gator = open_gator(session)
+    try:
+        with users_code():
+            task = gator.get(task_id, force, raises=False)
+    except TaskRunning as error:
+        raise CliError(str(error), "Take it over with --force.") from error
+    except UndecodableTask as error:
+        raise _failure(gator, task_id, error) from error
+    if task is None:
+        raise no_such_task(gator.client, task_id)
+    if task.error is not None:
+        raise _failure(gator, task_id, task.error, task.status == RETRYING) from task.error
+    session.out.line(dump_result(task.result).decode())
+
+
+def _failure(gator: Gator, task_id: str, error: BaseException, again: bool = False) -> CliError:
+    if again:
+        hint = "It is back on its queue and will be retried."
+    elif Capability.CUSTOM_IDS in gator.client.capabilities:
+        hint = f"It is in the failed set: gator show {task_id}"
+    else:  # such a broker gives it a new id as it fails
+        hint = "It is in the failed set: gator peek --state failed"
+    return CliError(f"task {task_id} failed: {_sentence(error)}", hint)
+
+
+def _sentence(error: BaseException) -> str:
+    """The error as the failed set words it, whatever its __str__ does."""
+    try:
+        text = str(error)
+    except Exception:
+        text = ""
+    kind = type(error).__qualname__
+    return f"{kind}: {text}" if text else kind

@@ -1,0 +1,107 @@
+"""gator worker: processes that run tasks until stopped."""
+
+from __future__ import annotations
+
+import click
+
+from alligator.constants import ALL
+from alligator.supervisor import Supervisor, WorkerSettings
+
+from ..broker import open_gator
+from ..foreground import users_code
+from ..options import Command
+from ..session import Session, pass_session
+from ..types import choice
+
+EXAMPLES = """
+gator worker
+gator worker -q mail -q all -c 4 --import app.tasks
+gator worker --burst --log-format json
+"""
+
+#: As in alligator.logs; a test compares them.
+LEVELS = ("debug", "info", "warning", "error")
+
+
+@click.command("worker", cls=Command, examples=EXAMPLES)
+@click.option(
+    "-q",
+    "--queue",
+    "queues",
+    multiple=True,
+    default=(ALL,),
+    show_default=True,
+    metavar="QUEUE",
+    help="May be repeated; a queue is looked at when the ones before it have nothing ready.",
+)
+@click.option(
+    "-c",
+    "--processes",
+    "--concurrency",
+    "processes",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="How many tasks run at once, each in a process.",
+)
+@click.option("--burst", is_flag=True, help="End when nothing is ready any more.")
+@click.option(
+    "--max-tasks",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    help="Replace a process after so many tasks; 0 is never.",
+)
+@click.option(
+    "--import",
+    "imports",
+    multiple=True,
+    metavar="MODULE",
+    help="Import it before the first task; may be repeated.",
+)
+@click.option(
+    "--log-format",
+    type=choice("log format", ("text", "json")),
+    default="text",
+    show_default=True,
+    metavar="FORMAT",
+    help="text or json.",
+)
+@click.option(
+    "--log-level",
+    type=choice("log level", LEVELS),
+    default="info",
+    show_default=True,
+    metavar="LEVEL",
+    help=f"{', '.join(LEVELS)}.",
+)
+@pass_session
+def command(
+    session: Session,
+    queues: tuple[str, ...],
+    processes: int,
+    burst: bool,
+    max_tasks: int,
+    imports: tuple[str, ...],
+    log_format: str,
+    log_level: str,
+) -> int:
+    """Run workers until stopped.
+
+    The current directory is on the module path, as with `python -m`. SIGTERM or Ctrl-C lets the
+    running tasks end and hands back the rest; a second one hands back the running ones too. The log
+    and what tasks print go to stderr.
+    """
+    gator = open_gator(session)
+    settings = WorkerSettings(
+        dsn=gator.conn_string,
+        queues=tuple(dict.fromkeys(queues)),
+        processes=processes,
+        burst=burst,
+        max_tasks=max_tasks,
+        imports=imports,
+        log_format=log_format,
+        log_level=log_level,
+    )
+    with users_code():
+        return Supervisor(settings, gator.client).run()

@@ -1,0 +1,140 @@
+"""Which exit code an error has, and how it is told on stderr."""
+
+from __future__ import annotations
+
+import json
+import re
+import traceback
+
+import click
+
+FAILED = 1
+USAGE = 2
+PARTLY = 3
+NOT_FOUND = 4
+UNSUPPORTED = 5
+UNREACHABLE = 69
+TIMED_OUT = 124
+INTERRUPTED = 130
+TERMINATED = 143
+
+#: The library's error classes by name, because a mistyped option is no reason to import the
+#: library. An error takes the code of its nearest listed ancestor; the rest of the tree is FAILED.
+_LIBRARY = {
+    "AlligatorException": FAILED,
+    "MultipleDelayError": USAGE,
+    "InvalidTask": USAGE,
+    "InvalidDSN": USAGE,
+    "UnknownModuleError": USAGE,
+    "UnknownCallableError": USAGE,
+    "BrokerUnreachable": UNREACHABLE,
+    "UnsupportedByBroker": UNSUPPORTED,
+}
+
+# Text, not compiled: only an error pays for them. A password may hold any character but a space or
+# a quote, so it ends at the last "@" of the word.
+_PASSWORD = r"(?i)(\b[a-z][a-z0-9+.-]*://[^\s:/?#@]*:)[^\s'\"]*@"
+_PASSWORD_OPTION = r"(?i)([?&][^=&\s]*password[^=&\s]*=)[^&\s'\"]*"
+
+
+class CliError(click.ClickException):
+    """A command failed: what failed, and a hint of what to do next."""
+
+    exit_code = FAILED
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class NotFound(CliError):
+    """There is no such task or queue."""
+
+    exit_code = NOT_FOUND
+
+
+class PartlyDone(CliError):
+    """Some of it was done, and some was not."""
+
+    exit_code = PARTLY
+
+
+class TimedOut(CliError):
+    """It did not happen in the time given."""
+
+    exit_code = TIMED_OUT
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came. Like Ctrl-C it is somebody's wish and no task's failure, hence the parent."""
+
+
+def exit_code_of(error: BaseException) -> int:
+    """Return the exit code for an error that ended a command."""
+    if isinstance(error, click.ClickException):
+        return error.exit_code
+    if isinstance(error, Terminated):
+        return TERMINATED
+    if isinstance(error, KeyboardInterrupt | click.Abort):  # Ctrl-C, also at a prompt
+        return INTERRUPTED
+    code = _library_code(error)
+    if code is not None:
+        return code
+    return TIMED_OUT if isinstance(error, TimeoutError) else FAILED
+
+
+def _library_code(error: BaseException) -> int | None:
+    """Return the code of one of the library's errors, None for any other."""
+    names = [a.__name__ for a in type(error).__mro__ if a.__module__ == "alligator.exceptions"]
+    return next((_LIBRARY[name] for name in names if name in _LIBRARY), None)
+
+
+def describe(error: BaseException) -> tuple[str, str]:
+    """Return an error's message and a hint of what to do next, which may be empty."""
+    if isinstance(error, CliError):
+        return error.message, error.hint
+    if isinstance(error, click.UsageError):
+        path = error.ctx.command_path if error.ctx else "gator"
+        return error.format_message(), f"Try '{path} --help'."
+    if isinstance(error, click.ClickException):
+        return error.format_message(), ""
+    if isinstance(error, Terminated):
+        return "stopped by SIGTERM", ""
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return "interrupted", ""
+    if _library_code(error) is not None:
+        return str(error), ""
+    kind = type(error).__name__
+    if isinstance(error, OSError):  # a full disk under stdout, say
+        return str(error.strerror or error), ""
+    return f"unexpected {kind}: {error}", "Run it again with --debug for the traceback."
+
+
+def told(error: BaseException, as_json: bool, debug: bool, secrets: tuple[str, ...] = ()) -> str:
+    """Return the text for stderr, without its last newline.
+
+    Args:
+        as_json: one JSON object instead of a sentence.
+        debug: with the traceback.
+        secrets: passwords that must not appear, besides those that a DSN's form gives away.
+    """
+    message, hint = describe(error)
+    trace = "".join(traceback.format_exception(error)) if debug else ""
+    message, hint, trace = (redacted(text, secrets) for text in (message, hint, trace))
+    if not as_json:
+        return "\n".join(part for part in (trace.rstrip(), f"Error: {message}", hint) if part)
+    report: dict[str, object] = {"error": message, "exit_code": exit_code_of(error)}
+    if hint:
+        report["hint"] = hint
+    if trace:
+        report["traceback"] = trace
+    return json.dumps(report, ensure_ascii=False)
+
+
+def redacted(text: str, secrets: tuple[str, ...] = ()) -> str:
+    """Return `text` with `***` for every password of a DSN in it, and for every secret."""
+    text = re.sub(_PASSWORD_OPTION, r"\1***", re.sub(_PASSWORD, r"\1***@", text))
+    for secret in secrets:
+        # As a whole word: a one-letter password must not turn every sentence into stars.
+        text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
+    return text

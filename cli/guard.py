@@ -1,0 +1,90 @@
+"""Running the app so that every way it can end has its exit code and its words."""
+
+from __future__ import annotations
+
+import io
+import os
+import select
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import click
+
+from . import errors
+from .output import wants_color
+from .session import Session
+
+
+def run(app: click.Group, args: Sequence[str] | None = None, **_extra: Any) -> int:
+    """Run one command line and return its exit code, the error told on stderr.
+
+    Args:
+        args: None for the process's own.
+    """
+    arguments = list(sys.argv[1:] if args is None else args)
+    session = Session()
+    try:
+        code = _invoke(app, arguments, session)
+        sys.stdout.flush()
+    except SystemExit:
+        raise
+    except BrokenPipeError as error:
+        # Who reads us has seen enough: `gator peek | head -1` succeeded.
+        code = 0 if _reader_left() else _tell(error, session, arguments)
+    except BaseException as error:
+        code = _tell(error, session, arguments)
+    _let_go_of_stdout()
+    return code
+
+
+def _invoke(app: click.Group, arguments: list[str], session: Session) -> int:
+    try:
+        with app.make_context("gator", arguments, obj=session) as ctx:
+            code = app.invoke(ctx)
+    except click.exceptions.Exit as done:
+        return done.exit_code
+    return code if isinstance(code, int) else 0
+
+
+def _reader_left() -> bool:
+    """Whether stdout is a pipe that nobody reads any more.
+
+    The pipe itself is asked, because a broker's connection can break with the very same error.
+    """
+    try:
+        stdout = sys.stdout.fileno()
+    except io.UnsupportedOperation:
+        return False
+    poll = select.poll()
+    poll.register(stdout, 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
+
+
+def _tell(error: BaseException, session: Session, arguments: list[str]) -> int:
+    """Say on stderr what went wrong, and return the exit code."""
+    given = session.settings
+    text = errors.told(
+        error,
+        # A command line that click could not read has not reached the settings.
+        as_json=given.json or given.format == "json" or "--json" in arguments,
+        debug=given.debug or "--debug" in arguments,
+        secrets=session.secrets,
+    )
+    if text.startswith("Error:") and wants_color(sys.stderr, given.color):
+        text = click.style("Error:", fg="red", bold=True) + text[len("Error:") :]
+    with suppress(OSError):  # when nobody hears us, the exit code still speaks
+        click.echo(text, err=True, color=True)
+    return errors.exit_code_of(error)
+
+
+def _let_go_of_stdout() -> None:
+    """Write out what is left. The interpreter does so again at its end and would complain, and
+    change the exit code, about a stdout that takes nothing."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)

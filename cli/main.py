@@ -1,0 +1,41 @@
+"""Where gator starts: the process's streams and signals, then the app."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import sys
+from types import FrameType
+from typing import NoReturn
+
+from .app import app
+from .errors import Terminated
+
+
+def run() -> NoReturn:
+    """Run gator with the process's arguments and exit."""
+    _open_streams()
+    signal.signal(signal.SIGTERM, _terminate)
+    app.main()
+    raise AssertionError("unreachable: App.main exits")
+
+
+def _open_streams() -> None:
+    # Started with a stream closed (`>&-`), the next file opened would take its place: the queue's
+    # database, with our output in it.
+    while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(opened)
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "r" if name == "stdin" else "w", closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A task may hold text that this locale cannot write; half a listing helps nobody.
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> None:
+    # The default action would do, but for process 1 of a container there is none.
+    raise Terminated

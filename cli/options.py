@@ -1,0 +1,110 @@
+"""The options that all commands share, and the command class that has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from .session import Session
+from .types import field_names, output_format
+
+
+def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Put a given value into the session, so that `gator --json peek` and `gator peek --json` are
+    one; what stands after the command comes last and wins."""
+    if value is None or value == ():
+        return
+    name = str(param.name)
+    settings = ctx.ensure_object(Session).settings
+    if name == "json":
+        settings.json = value
+        name, value = "format", "json" if value else None
+    # click looks at variables after options: GATOR_FORMAT has to yield to --json.
+    variable = ctx.get_parameter_source(str(param.name)) is ParameterSource.ENVIRONMENT
+    if not (variable and getattr(settings, name)):
+        setattr(settings, name, value)
+
+
+def global_options(of_group: bool) -> list[click.Option]:
+    """Return the options that stand before and after a command alike.
+
+    Args:
+        of_group: read GATOR_JSON and its like. Only the group does: a variable has to yield to an
+            option before the command, and the command's own copy is looked at after that.
+    """
+
+    def option(*names: str, env: bool = True, **attributes: Any) -> click.Option:
+        return click.Option(
+            names,
+            default=None,
+            expose_value=False,
+            callback=_keep,
+            allow_from_autoenv=env and of_group,
+            **attributes,
+        )
+
+    return [
+        # These two have their variables read in `session`: a file named by an option goes before
+        # a DSN in the environment, which click's own order could not say.
+        option("--dsn", env=False, metavar="DSN", help="The broker; GATOR_DSN has it otherwise."),
+        option("--dsn-file", env=False, metavar="FILE", help="A file with the DSN in it."),
+        option("--json", is_flag=True, help="One JSON object a line; errors too."),
+        option(
+            "--format",
+            type=output_format,
+            metavar="FORMAT",
+            help="json, tsv, csv, table, or any format that tabulate knows.",
+        ),
+        option("--fields", type=field_names, metavar="A,B", help="Only these, in this order."),
+        option("--quiet", is_flag=True, help="Only ids, and no messages but errors."),
+        option("--color/--no-color", help="Colours, whatever the terminal."),
+        option("--debug", is_flag=True, help="A traceback with an error."),
+    ]
+
+
+class Command(click.Command):
+    """A command with the global options, whose help opens with examples."""
+
+    def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.examples = examples
+        self.globals = global_options(of_group=False)
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        return [*super().get_params(ctx), *self.globals]
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_usage(ctx, formatter)
+        write_examples(self.examples, formatter)
+        self.format_help_text(ctx, formatter)
+        self.format_options(ctx, formatter)
+        self.format_epilog(ctx, formatter)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        write_options("Options", super().get_params(ctx), ctx, formatter)
+        write_options("Global options", self.globals, ctx, formatter)
+
+
+def write_examples(examples: str, formatter: click.HelpFormatter) -> None:
+    """Write example command lines as they are, without wrapping."""
+    with formatter.section("Examples"):
+        for line in examples.strip().splitlines():
+            formatter.write(f"{'':>{formatter.current_indent}}{line.strip()}\n")
+
+
+def write_options(
+    title: str,
+    params: Sequence[click.Parameter],
+    ctx: click.Context,
+    formatter: click.HelpFormatter,
+) -> None:
+    """Write a section of options, unless it has none."""
+    # Newer clicks have a help record for arguments too, an empty one.
+    options = [param for param in params if isinstance(param, click.Option)]
+    rows = [row for param in options if (row := param.get_help_record(ctx)) is not None]
+    if rows:
+        with formatter.section(title):
+            formatter.write_dl(rows)

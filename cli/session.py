@@ -1,0 +1,45 @@
+"""One run of gator: what was asked of all commands, and where its output goes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import click
+
+from .output import Output
+
+
+@dataclass
+class Settings:
+    """The options that every command has; see `options.global_options`."""
+
+    dsn: str | None = None
+    dsn_file: str | None = None
+    json: bool = False
+    format: str | None = None
+    fields: tuple[str, ...] = ()
+    quiet: bool = False
+    color: bool | None = None
+    debug: bool = False
+
+
+@dataclass
+class Session:
+    """The settings of this run, and what is made from them.
+
+    Attributes:
+        secrets: what no error message may show: the password, once a DSN has been looked at.
+    """
+
+    settings: Settings = field(default_factory=Settings)
+    secrets: tuple[str, ...] = ()
+
+    @cached_property
+    def out(self) -> Output:
+        """Where records and messages go. Made at the first use, when all options are known."""
+        given = self.settings
+        return Output(given.format, given.fields, given.quiet, given.color)
+
+
+pass_session = click.make_pass_decorator(Session)

@@ -1,0 +1,88 @@
+"""A broker's records as the fields people see; reads bodies, imports nothing they name."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from alligator.backends.base import Record
+
+from .output import Columns
+from .types import rfc3339
+
+TASK_COLUMNS = Columns(
+    names=(
+        "id",
+        "queue",
+        "state",
+        "task",
+        "args",
+        "kwargs",
+        "priority",
+        "attempts",
+        "deliveries",
+        "retries",
+        "pushed_at",
+        "due",
+        "worker",
+        "error",
+    ),
+    brief=("id", "queue", "state", "task", "args", "kwargs", "due", "worker", "error"),
+    long=frozenset({"task", "args", "kwargs", "error"}),
+)
+
+
+def payload_of(body: bytes) -> dict[str, Any]:
+    """Return what a body says; {} when it is not the JSON object that Task writes."""
+    try:
+        payload = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return payload if isinstance(payload, dict) else {}
+
+
+def task_name(payload: dict[str, Any]) -> str:
+    """Return the dotted path of the call, or "" when there is none."""
+    module, name = payload.get("module"), payload.get("callable")
+    return f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else ""
+
+
+def last_error(record: Record) -> str:
+    """Return the error of the newest failed try, or ""."""
+    return record.failures[-1].error if record.failures else ""
+
+
+def row_of(record: Record) -> dict[str, Any]:
+    """Return the fields of TASK_COLUMNS. Text that is not there is "", anything else None."""
+    payload = payload_of(record.body)
+    return {
+        "id": record.task_id,
+        "queue": record.queue,
+        "state": record.state.value,
+        "task": task_name(payload),
+        "args": payload.get("args"),
+        "kwargs": payload.get("kwargs"),
+        "priority": record.priority,
+        "attempts": record.attempts,
+        "deliveries": record.deliveries,
+        "retries": payload.get("retries"),
+        "pushed_at": rfc3339(record.pushed_at),
+        "due": rfc3339(record.due),
+        "worker": record.worker or "",
+        "error": last_error(record),
+    }
+
+
+def details_of(record: Record) -> dict[str, Any]:
+    """Return everything known about a task: the row, then what is too long for one."""
+    return {
+        **row_of(record),
+        "lease_until": rfc3339(record.lease_until),
+        "unique": record.unique or "",
+        "depends_on": list(record.depends_on),
+        "options": payload_of(record.body).get("options"),
+        "failures": [
+            {**failure._asdict(), "at": rfc3339(failure.at)} for failure in record.failures
+        ],
+        "body": record.body.decode(errors="backslashreplace"),
+    }

@@ -1,0 +1,197 @@
+"""Every way to fail has its exit code and its words."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+
+from alligator import exceptions
+from alligator_cli import errors
+
+from ..servers import eventually
+from .conftest import Cli, Given, command
+
+TREE = {
+    name: found
+    for name, found in vars(exceptions).items()
+    if isinstance(found, type) and issubclass(found, exceptions.AlligatorException)
+}
+
+EXPECTED = {
+    "MultipleDelayError": 2,
+    "InvalidTask": 2,
+    "UnserialisableTask": 2,
+    "NotImportable": 2,
+    "InvalidName": 2,
+    "BodyTooLarge": 2,
+    "UnknownModuleError": 2,
+    "UnknownCallableError": 2,
+    "InvalidDSN": 2,
+    "UnsupportedByBroker": 5,
+    "BrokerUnreachable": 69,
+}
+
+
+@pytest.mark.parametrize("name", sorted(TREE))
+def test_every_error_of_the_library_has_its_code(name: str) -> None:
+    assert errors.exit_code_of(TREE[name]("x")) == EXPECTED.get(name, 1)
+
+
+def test_every_listed_name_is_an_error_of_the_library() -> None:
+    assert set(errors._LIBRARY) <= set(TREE)
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (click.UsageError("x"), 2),
+        (click.BadParameter("x"), 2),
+        (click.Abort(), 130),
+        (KeyboardInterrupt(), 130),
+        (errors.Terminated(), 143),
+        (errors.NotFound("x"), 4),
+        (errors.PartlyDone("x"), 3),
+        (errors.TimedOut("x"), 124),
+        (TimeoutError("x"), 124),
+        (errors.CliError("x"), 1),
+        (OSError("x"), 1),
+        (KeyError("x"), 1),
+    ],
+)
+def test_other_errors_have_theirs(error: BaseException, code: int) -> None:
+    assert errors.exit_code_of(error) == code
+
+
+def test_an_unexpected_error_says_how_to_see_more_and_nothing_of_a_traceback() -> None:
+    text = errors.told(KeyError("x"), as_json=False, debug=False)
+    assert text == "Error: unexpected KeyError: 'x'\nRun it again with --debug for the traceback."
+
+
+def test_an_unreachable_broker_is_69_and_no_password_is_shown(cli: Cli) -> None:
+    cli.env["GATOR_DSN"] = "redis://user:hunter2@127.0.0.1:1/0"
+    for options in ([], ["--debug"], ["--json", "--debug"]):
+        result = cli("ping", *options)
+        assert result.exit_code == 69
+        assert "redis://user:***@127.0.0.1:1/0" in result.stderr
+        assert "hunter2" not in result.output
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "redis://user:hunter2@host/0",
+        "redis://:hunter2@host",
+        "redis://user:a/b?c#d@hunter2@host/0",
+        "redis://host/0?password=hunter2&x=1",
+        "said 'redis://user:hunter2@host/0': no; redis://user:hunter2@other",
+    ],
+)
+def test_a_dsn_in_any_message_loses_its_password(text: str) -> None:
+    assert "hunter2" not in errors.redacted(text)
+    assert "***" in errors.redacted(text)
+
+
+def test_a_known_password_is_hidden_as_a_word() -> None:
+    assert errors.redacted("AUTH a failed at all", ("a",)) == "AUTH *** failed at all"
+
+
+def test_a_dsn_given_as_an_argument_by_mistake_is_not_repeated_whole(cli: Cli) -> None:
+    result = cli("ping", "redis://user:hunter2@host/0")
+    assert result.exit_code == 2
+    assert "hunter2" not in result.output
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--json", "show", "nosuch"],
+        ["show", "nosuch", "--json"],
+        ["show", "nosuch", "--format", "json"],
+    ],
+)
+def test_with_json_an_error_is_one_object(cli: Cli, args: list[str]) -> None:
+    result = cli(*args)
+    report = json.loads(result.stderr)
+    assert (result.exit_code, report["exit_code"], result.stdout) == (4, 4, "")
+    assert "nosuch" in report["error"]
+
+
+def test_with_json_a_command_line_that_cannot_be_read_is_one_object_too(cli: Cli) -> None:
+    report = json.loads(cli("peek", "--nosuch", "--json").stderr)
+    assert report["exit_code"] == 2
+    assert report["hint"] == "Try 'gator peek --help'."
+
+
+def test_a_traceback_comes_only_with_debug(cli: Cli) -> None:
+    assert "Traceback" not in cli("show", "nosuch").stderr
+    assert "Traceback" in cli("show", "nosuch", "--debug").stderr
+    assert "Traceback" in json.loads(cli("show", "nosuch", "--debug", "--json").stderr)["traceback"]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_wait_with_its_code(cli: Cli, number: int, code: int) -> None:
+    with cli.start(
+        "push", "shop.add", "--wait", "--id", "w", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        eventually(lambda: cli("show", "w").exit_code == 0, "the push")
+        process.send_signal(number)
+        stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == code
+    assert stdout == ""
+    assert "task w stays queued" in stderr
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+class TestClosedPipe:
+    """`| head -1` closes the pipe: that is no failure, and nothing to talk about."""
+
+    def test_a_listing_whose_reader_leaves_is_silent(
+        self, cli: Cli, given: Given, unbuffered: str
+    ) -> None:
+        cli.env["PYTHONUNBUFFERED"] = unbuffered
+        for number in range(300):
+            given.task("shop.add", "x" * 500, task_id=f"t{number}")
+        with cli.start(
+            "peek", "--limit", "0", stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as process:
+            assert process.stdout
+            assert process.stderr
+            process.stdout.readline()
+            process.stdout.close()
+            assert process.stderr.read() == ""
+            assert process.wait(30) == 0
+
+    def test_canceling_goes_on_when_the_reader_leaves(
+        self, cli: Cli, given: Given, unbuffered: str
+    ) -> None:
+        cli.env["PYTHONUNBUFFERED"] = unbuffered
+        ids = [given.task("shop.add", task_id=f"{number}-{'x' * 150}") for number in range(100)]
+        with cli.start("cancel", *ids, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout
+            process.stdout.close()
+            assert process.wait(30) == 0
+        assert given.states() == {}
+
+    def test_a_full_disk_under_stdout_is_told(self, cli: Cli, unbuffered: str) -> None:
+        cli.env["PYTHONUNBUFFERED"] = unbuffered
+        with open("/dev/full", "w") as full:
+            result = cli.process("ping", capture_output=False, stdout=full, stderr=subprocess.PIPE)
+        assert result.returncode == 1
+        assert result.stderr == "Error: No space left on device\n"
+
+
+def test_a_closed_stdout_does_not_become_the_database(cli: Cli, folder: Path) -> None:
+    result = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&- <&-', "sh", *command("push", "shop.add")],
+        cwd=folder,
+        env=cli.environment(),
+        capture_output=True,
+        timeout=60,
+    )
+    assert result.returncode == 0, result.stderr
+    assert len(cli.json("peek")) == 1

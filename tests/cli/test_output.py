@@ -1,0 +1,162 @@
+"""How rows, records and messages are written, whatever the command."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+
+import pytest
+from hypothesis import given as for_all
+from hypothesis import strategies as st
+
+from alligator_cli.output import Output, _escaped, wants_color
+
+from .conftest import Cli, Given
+
+UUID = "0123456789abcdef0123456789abcdef-123"
+
+
+@pytest.fixture
+def listing(cli: Cli, given: Given) -> Cli:
+    """A failed task with an awkward error, and a waiting one with long arguments."""
+    given.failed(given.task("shop.boom", task_id="a"), "E: one\ttwo\nthree \x1b[31m")
+    given.task("shop.add", "long " * 100, task_id=UUID)
+    return cli
+
+
+def test_piped_rows_are_tab_separated_with_full_values(listing: Cli) -> None:
+    lines = listing.ok("peek", "--fields", "id,args,error").splitlines()
+    assert lines == [
+        f'{UUID}\t["{"long " * 100}"]\t',
+        "a\t[]\tE: one\\ttwo\\nthree \\x1b[31m",
+    ]
+
+
+def test_json_is_one_object_a_line_with_full_values(listing: Cli) -> None:
+    rows = listing.json("peek")
+    assert [row["error"] for row in rows] == ["", "E: one\ttwo\nthree \x1b[31m"]
+    assert rows[0]["args"] == ["long " * 100]
+
+
+def test_csv_comes_back_equal(listing: Cli) -> None:
+    rows = list(csv.DictReader(io.StringIO(listing.ok("peek", "--format", "csv"))))
+    assert [row["error"] for row in rows] == ["", "E: one\ttwo\nthree \x1b[31m"]
+    assert json.loads(rows[0]["args"]) == ["long " * 100]
+
+
+@pytest.mark.parametrize("format", ["table", "github", "html", "grid"])
+def test_tables_have_full_values_when_asked_for(listing: Cli, format: str) -> None:
+    shown = listing.ok("peek", "--format", format)
+    assert "long " * 100 in shown.replace("&quot;", '"')
+    assert "\x1b" not in shown
+
+
+def test_an_unknown_format_or_field_gets_a_suggestion(cli: Cli) -> None:
+    wrong = cli("queues", "--format", "gird")
+    assert (wrong.exit_code, "Did you mean 'grid'?" in wrong.stderr) == (2, True)
+    wrong = cli("queues", "--fields", "queue,wating")
+    assert (wrong.exit_code, "Did you mean 'waiting'?" in wrong.stderr) == (2, True)
+
+
+def test_fields_choose_and_order_in_every_format(listing: Cli) -> None:
+    assert [*listing.json("peek", "--fields", "state,id")[0]] == ["state", "id"]
+    assert listing.ok("peek", "--fields", "state,id", "--format", "csv").splitlines()[0] == (
+        "state,id"
+    )
+    assert [*listing.json("show", "a", "--fields", "error,id")[0]] == ["error", "id"]
+
+
+def test_quiet_is_ids_only(listing: Cli) -> None:
+    assert listing.ok("peek", "--quiet").splitlines() == [UUID, "a"]
+    assert listing.ok("peek", "--quiet", "--json").splitlines() == [UUID, "a"]
+
+
+def test_a_record_is_a_field_a_line(listing: Cli) -> None:
+    lines = listing.ok("show", "a").splitlines()
+    fields = dict(line.split("\t", 1) for line in lines)
+    assert fields["error"] == "E: one\\ttwo\\nthree \\x1b[31m"
+    assert json.loads(fields["failures"])[0]["worker"] == "host:1"
+
+
+def test_on_a_terminal_rows_are_a_table_that_fits_with_ids_full(listing: Cli) -> None:
+    lines = listing.on_terminal("peek", "--no-color", columns=120).splitlines()
+    assert lines[0].split()[:3] == ["id", "queue", "state"]
+    assert max(map(len, lines)) <= 120
+    assert any(line.startswith(UUID) and "…" in line for line in lines)
+    assert "worker" not in lines[0]  # nothing runs
+
+
+def test_on_a_terminal_control_characters_of_a_task_are_harmless(listing: Cli) -> None:
+    listing.env["NO_COLOR"] = "1"
+    for command in (("peek", "--state", "failed"), ("show", "a")):
+        shown = listing.on_terminal(*command, columns=200)
+        assert "\x1b" not in shown
+        assert "\\x1b[31m" in shown
+
+
+def test_on_a_terminal_a_record_shows_its_traceback_as_lines(listing: Cli) -> None:
+    shown = listing.on_terminal("show", "a")
+    assert "failures 1:\n  error:\n" in shown
+    assert "    Traceback (most recent call last):\n      in shop\n" in shown
+
+
+def test_colour_comes_on_a_terminal_and_goes_with_no_color(listing: Cli) -> None:
+    assert "\x1b[31mfailed" in listing.on_terminal("peek")
+    assert "\x1b[31mfailed" not in listing.on_terminal("peek", "--no-color")
+    listing.env["NO_COLOR"] = "1"
+    assert "\x1b[31mfailed" not in listing.on_terminal("peek")
+    assert "\x1b[31mfailed" in listing.on_terminal("peek", "--color")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("asked", "env", "terminal", "colored"),
+    [
+        (None, {}, True, True),
+        (None, {}, False, False),
+        (None, {"TERM": "dumb"}, True, False),
+        (None, {"FORCE_COLOR": "1"}, False, True),
+        (None, {"FORCE_COLOR": "1", "TERM": "dumb"}, False, True),
+        (None, {"FORCE_COLOR": "0"}, True, False),
+        (None, {"NO_COLOR": "1", "FORCE_COLOR": "1"}, True, False),
+        (None, {"NO_COLOR": ""}, True, True),
+        (True, {"NO_COLOR": "1", "TERM": "dumb"}, False, True),
+        (False, {"FORCE_COLOR": "1"}, True, False),
+    ],
+)
+def test_who_decides_about_colour(
+    monkeypatch: pytest.MonkeyPatch,
+    asked: bool | None,
+    env: dict[str, str],
+    terminal: bool,
+    colored: bool,
+) -> None:
+    for name in ("NO_COLOR", "FORCE_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert wants_color(Terminal() if terminal else io.StringIO(), asked) is colored
+
+
+@for_all(st.text())
+def test_an_escaped_value_stays_on_its_line_and_in_its_column(text: str) -> None:
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", _escaped(text))
+
+
+@for_all(st.text(alphabet=st.characters(categories=["L", "N", "P", "S"])))
+def test_a_printable_value_is_itself(text: str) -> None:
+    assert _escaped(text) == text
+
+
+def test_a_long_listing_is_several_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    from alligator_cli.output import TABLE_ROWS, Columns
+
+    rows = ({"n": str(number)} for number in range(TABLE_ROWS + 1))
+    assert Output("table").rows(rows, Columns(("n",))) == TABLE_ROWS + 1
+    assert capsys.readouterr().out.splitlines().count("---") == 2

@@ -1,0 +1,84 @@
+"""gator worker, as far as the command goes: its options, streams and exit code."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+
+import pytest
+
+from alligator import logs
+from alligator_cli.commands.worker import LEVELS
+
+from ..servers import eventually
+from .conftest import Cli, Given
+
+
+def test_the_levels_it_names_are_the_librarys() -> None:
+    assert LEVELS == logs.LEVELS
+
+
+def test_a_burst_runs_what_is_there_and_says_nothing_on_stdout(
+    any_cli: Cli, given_any: Given
+) -> None:
+    given_any.task("shop.add", 1, 2)
+    given_any.task("shop.add", 1, 2)
+    done = any_cli.process("worker", "--burst")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "printed by add" in done.stderr
+    assert given_any.states() == {}
+
+
+def test_it_consumes_the_queues_named_and_no_other(cli: Cli, given: Given) -> None:
+    given.task("shop.add", 1, 2, queue="mail")
+    given.task("shop.add", 1, 2, queue="sms")
+    left = given.task("shop.add", 1, 2)
+    cli.process("worker", "--burst", "-q", "mail", "-q", "sms", "-c", "2")
+    assert list(given.states()) == [left]
+
+
+def test_the_log_is_json_when_asked_for(cli: Cli, given: Given) -> None:
+    given.task("math.sqrt", 4, task_id="a")
+    done = cli.process("worker", "--burst", "--log-format", "json", "--log-level", "debug")
+    lines = [json.loads(line) for line in done.stderr.splitlines()]
+    assert any(line.get("task_id") == "a" for line in lines)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_lets_the_running_task_end(cli: Cli, given: Given, number: int) -> None:
+    path = cli.folder / "go"
+    given.task("shop.wait_for", str(path), task_id="a")
+    with cli.start("worker", stderr=subprocess.PIPE) as process:
+        assert process.stderr
+        eventually(lambda: (cli.folder / "go.started").exists(), "the task's start")
+        process.send_signal(number)
+        path.touch()
+        process.stderr.read()
+        assert process.wait(30) == 0
+    assert given.states() == {}
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("-c", "0"), "'-c'"),
+        (("--log-level", "infos"), "Did you mean 'info'?"),
+        (("--log-format", "xml"), "text, json"),
+        (("--max-tasks", "-1"), "--max-tasks"),
+    ],
+)
+def test_wrong_options_are_exit_2(cli: Cli, args: tuple[str, ...], said: str) -> None:
+    result = cli("worker", *args)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert said in result.stderr
+
+
+def test_a_broker_of_one_process_is_refused(cli: Cli) -> None:
+    assert cli("worker", "--dsn", "locmem://").exit_code == 5
+
+
+def test_an_unreachable_broker_is_69(cli: Cli) -> None:
+    done = cli.process("worker", "--dsn", "redis://user:hunter2@127.0.0.1:1/0")
+    assert (done.returncode, done.stdout) == (69, "")
+    assert "hunter2" not in done.stderr

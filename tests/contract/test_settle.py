@@ -1,0 +1,251 @@
+"""Settling: each way to end a lease, and what a lost lease may not do."""
+
+from __future__ import annotations
+
+from alligator.backends.base import (
+    MAX_FAILURES,
+    Ack,
+    Backend,
+    Capability,
+    Fail,
+    Outcome,
+    Release,
+    State,
+)
+
+from .verbs import (
+    LATER,
+    MakeClient,
+    ack,
+    bodies,
+    drain,
+    entry,
+    failure,
+    held,
+    listed,
+    lose_lease,
+    push,
+    reserve,
+    reserve_eventually,
+    retry,
+    settle,
+    shortly,
+)
+
+
+def test_an_acked_task_is_gone(client: Backend) -> None:
+    task_id = push(client)
+
+    settle(client, Ack(reserve(client)))
+
+    assert client.find(task_id) is None
+    assert client.queues() == []
+
+
+def test_settling_twice_counts_once(client: Backend) -> None:
+    push(client)
+    lease = reserve(client)
+
+    assert client.settle([Ack(lease), Ack(lease)]).accepted == [True, False]
+    assert client.settle([Ack(lease)]).accepted == [False]
+
+
+def test_settling_nothing_changes_nothing(client: Backend) -> None:
+    push(client)
+
+    assert client.settle([]) == ([], [])
+    assert client.len("all") == 1
+
+
+def test_settle_and_reserve_happen_in_one_call(client: Backend) -> None:
+    for number in range(4):
+        push(client, "high" if number > 1 else "low", body=b"%d" % number)
+    low = reserve(client, "low")
+
+    settled = client.settle([Ack(low)], queues=["high", "low"], limit=2)
+
+    assert settled.accepted == [True]
+    assert bodies(settled.leases) == [b"2", b"3"]
+    ack(client, *settled.leases)
+    assert drain(client, "low", "high") == [b"1"]
+
+
+def test_a_task_retried_at_once_may_be_reserved_by_the_same_call(client: Backend) -> None:
+    push(client)
+
+    settled = client.settle([retry(reserve(client))], ["all"], 1)
+
+    assert settled.accepted == [True]
+    (lease,) = settled.leases
+    assert (lease.attempts, lease.deliveries) == (1, 2)
+
+
+def test_each_outcome_of_a_batch_counts_for_itself(client: Backend) -> None:
+    client.push_many("all", [entry(b"%d" % number) for number in range(5)])
+    leases = client.reserve(["all"], 5)
+    ack(client, leases[1])
+
+    settled = client.settle(
+        [
+            Ack(leases[0]),
+            Ack(leases[1]),
+            Fail(leases[2], failure()),
+            Release(leases[3]),
+            retry(leases[4], delay=LATER),
+        ]
+    )
+
+    assert settled.accepted == [True, False, True, True, True]
+    assert held(client, b"2").state is State.FAILED
+    assert held(client, b"3").state is State.WAITING
+    assert bodies(client.reserve(["all"], 5)) == [b"3"]
+
+
+def test_a_retried_task_comes_back_at_the_tail_with_its_new_body(client: Backend) -> None:
+    push(client, body=b"first")
+    push(client, body=b"second")
+    why = failure()
+
+    settle(client, retry(reserve(client), body=b"again")._replace(failure=why))
+
+    assert bodies(listed(client)) == [b"second", b"again"]
+    record = held(client, b"again")
+    assert (record.attempts, record.failures) == (1, (why,))
+    ack(client, reserve(client))
+    lease = reserve(client)
+    assert (lease.body, lease.attempts, lease.deliveries) == (b"again", 1, 2)
+
+
+def test_a_retried_task_keeps_its_priority(client: Backend) -> None:
+    push(client, body=b"urgent", priority=9)
+    push(client, body=b"usual")
+
+    settle(client, retry(reserve(client)))
+
+    assert drain(client) == [b"urgent", b"usual"]
+
+
+def test_a_retry_with_a_delay_is_held_back_until_due(client: Backend) -> None:
+    push(client, body=b"body")
+
+    settle(client, retry(reserve(client), delay=LATER))
+
+    told_apart = Capability.RETRYING in client.capabilities
+    record = held(client, b"body")
+    assert record.state is (State.RETRYING if told_apart else State.DELAYED)
+    assert record.due is not None
+    assert record.attempts == 1
+    assert client.reserve(["all"], 1) == []
+
+
+def test_a_retry_becomes_ready_when_due(client: Backend) -> None:
+    push(client, body=b"body")
+    settle(client, retry(reserve(client), delay=shortly(client)))
+
+    lease = reserve_eventually(client)
+
+    assert (lease.body, lease.attempts, lease.deliveries) == (b"body", 1, 2)
+    ack(client, lease)
+    assert client.queues() == []
+
+
+def test_the_id_stays_where_the_pusher_chose_it(client: Backend) -> None:
+    if Capability.CUSTOM_IDS not in client.capabilities:
+        return
+    task_id = push(client)
+    settle(client, retry(reserve(client)))
+    settle(client, Fail(reserve(client), failure()))
+
+    record = client.find(task_id)
+
+    assert record is not None
+    assert (record.state, record.attempts) == (State.FAILED, 2)
+
+
+def test_a_failed_task_is_kept_with_its_reason(client: Backend) -> None:
+    push(client, body=b"body")
+    why = failure("KeyError: 'naïve\n☂'", worker="elsewhere:7")
+
+    settle(client, Fail(reserve(client), why))
+
+    record = held(client, b"body")
+    assert record.state is State.FAILED
+    assert (record.attempts, record.deliveries) == (1, 1)
+    assert record.failures == (why,)
+    assert client.reserve(["all"], 1) == []
+
+
+def test_the_newest_failures_are_kept(client: Backend) -> None:
+    push(client, body=b"body")
+    reasons = [failure(f"ValueError: {number}") for number in range(MAX_FAILURES + 3)]
+
+    for why in reasons[:-1]:
+        settle(client, retry(reserve(client))._replace(failure=why))
+    settle(client, Fail(reserve(client), reasons[-1]))
+
+    record = held(client, b"body")
+    assert record.attempts == len(reasons)
+    assert record.failures == tuple(reasons[-MAX_FAILURES:])
+
+
+def test_a_released_task_stands_where_it_stood_and_is_not_charged(client: Backend) -> None:
+    client.push_many("all", [entry(b"%d" % number) for number in range(3)])
+    leases = client.reserve(["all"], 2)
+
+    settle(client, *map(Release, reversed(leases)))
+
+    assert bodies(listed(client)) == [b"0", b"1", b"2"]
+    again = client.reserve(["all"], 3)
+    assert bodies(again) == [b"0", b"1", b"2"]
+    assert [(lease.attempts, lease.deliveries) for lease in again] == [(0, 1)] * 3
+
+
+def test_a_charged_release_counts_the_delivery(client: Backend) -> None:
+    push(client, body=b"0")
+    push(client, body=b"1")
+
+    settle(client, Release(reserve(client), charged=True))
+
+    lease = reserve(client)
+    assert (lease.body, lease.attempts, lease.deliveries) == (b"0", 0, 2)
+    settle(client, Release(lease))
+    assert reserve(client).deliveries == 2
+
+
+def test_a_released_task_can_be_settled_by_its_next_holder_only(client: Backend) -> None:
+    push(client)
+    lease = reserve(client)
+    settle(client, Release(lease))
+
+    assert client.settle([Ack(lease)]).accepted == [False]
+    again = reserve(client)
+    assert client.settle([Ack(lease)]).accepted == [False]
+    ack(client, again)
+
+
+def test_a_lost_lease_settles_nothing(make_client: MakeClient) -> None:
+    first, lost, second, holding = lose_lease(make_client)
+    outcomes: list[Outcome] = [
+        Ack(lost, b"1", 60.0 if Capability.RESULTS in first.capabilities else 0.0),
+        retry(lost, body=b"other"),
+        Fail(lost, failure()),
+        Release(lost),
+        Release(lost, charged=True),
+    ]
+
+    settled = first.settle(outcomes)
+
+    assert settled.accepted == [False] * len(outcomes)
+    record = held(second, holding.body)
+    assert (record.state, record.attempts, record.failures) == (State.RUNNING, 0, ())
+    ack(second, holding)
+    assert first.queues() == []
+
+
+def test_a_token_that_was_never_given_settles_nothing(client: Backend) -> None:
+    push(client)
+    lease = reserve(client)
+
+    assert client.settle([Ack(lease._replace(token="made-up"))]).accepted == [False]
+    assert client.settle([Ack(lease._replace(task_id="no-such-id"))]).accepted == [False]
+    ack(client, lease)

@@ -1,0 +1,185 @@
+"""What a user installs: the wheel, in an environment that has nothing else of this repository."""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.metadata
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+#: What the wheel is built from. Built in a copy, since building leaves files behind.
+SOURCES = (
+    *("alligator", "cli", "latergator.py"),
+    *("pyproject.toml", "setup.cfg", "README.md", "LICENSE"),
+)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the wheel and an environment that it is installed in. It takes seconds, so
+    the processes of a parallel run share one."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "package"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            build(folder)
+            install(folder)
+            (folder / "complete").touch()
+    return folder
+
+
+@pytest.fixture
+def wheel(built: Path) -> Path:
+    (path,) = built.glob("*.whl")
+    return path
+
+
+@pytest.fixture
+def installed(built: Path) -> Path:
+    """The bin folder of an environment with the wheel, click and tabulate, and no driver."""
+    return built / "installed" / "bin"
+
+
+def build(folder: Path) -> None:
+    copy = folder / "source"
+    copy.mkdir()
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(ROOT / name, copy / name, ignore=ignored)
+        else:
+            shutil.copy(ROOT / name, copy / name)
+    pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(folder), str(copy))
+
+
+def install(folder: Path) -> None:
+    target = folder / "installed"
+    venv.create(target, symlinks=True)
+    (wheel,) = folder.glob("*.whl")
+    pip("install", "--no-index", "--no-deps", str(wheel), into=target / "bin" / "python")
+    site = Path(sysconfig.get_path("purelib", vars={"base": str(target)}))
+    for name in ("click", "tabulate"):
+        copy_distribution(name, site)
+
+
+def pip(*arguments: str, into: Path | None = None) -> None:
+    """Run this environment's pip, for another one with `into`."""
+    target = ["--python", str(into)] if into else []
+    command = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", *target]
+    run = subprocess.run([*command, *arguments], capture_output=True, text=True)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+def copy_distribution(name: str, site: Path) -> None:
+    """Put what is installed here there too: no network is needed for it."""
+    for file in importlib.metadata.files(name) or ():
+        if ".." not in file.parts and "__pycache__" not in file.parts:
+            (site / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(file.locate(), site / file)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Iterator[Path]:
+    """A project with one module of tasks."""
+    (tmp_path / "jobs.py").write_text(
+        "def note(path, line):\n    with open(path, 'a') as file:\n        file.write(line)\n"
+    )
+    return tmp_path
+
+
+def run(program: Path, *arguments: str, folder: Path) -> str:
+    """Run an installed program in a folder, with nothing of this environment."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    done = subprocess.run(
+        [str(program), *arguments],
+        cwd=folder,
+        env=kept | {"GATOR_DSN": f"sqlite:///{folder / 'queue.db'}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_wheel_holds_the_library_and_nothing_named_cli(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+    top = {name.partition("/")[0] for name in names}
+    assert {name for name in top if ".d" not in name} == {"alligator", "alligator_cli"}
+    for part in ("alligator/py.typed", "alligator/backends/sqlite_schema.sql"):
+        assert part in names
+    scripts = ROOT / "alligator" / "backends" / "redis_scripts"
+    for script in scripts.glob("*.lua"):
+        assert f"alligator/backends/redis_scripts/{script.name}" in names
+
+
+def test_every_module_is_in_the_wheel(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    for source, target in (("alligator", "alligator"), ("cli", "alligator_cli")):
+        for module in (ROOT / source).rglob("*.py"):
+            assert f"{target}/{module.relative_to(ROOT / source)}" in names
+
+
+def test_a_call_is_pushed_and_run_from_the_shell(installed: Path, folder: Path) -> None:
+    notes = folder / "notes"
+    pushed = run(
+        installed / "gator", "push", "jobs.note", "--args", f'["{notes}", "done"]', folder=folder
+    )
+    assert len(pushed.split()) == 1
+    assert not notes.exists()
+
+    run(installed / "gator", "worker", "--burst", folder=folder)
+
+    assert notes.read_text() == "done"
+
+
+def test_the_installed_library_is_the_one_that_was_built(installed: Path, folder: Path) -> None:
+    code = "import alligator, importlib.util as u; print(alligator.__file__, u.find_spec('cli'))"
+    path, cli = run(installed / "python", "-c", code, folder=folder).split()
+    assert path.startswith(str(installed.parent))
+    assert cli == "None"
+
+
+def test_the_version_is_the_installed_one(installed: Path, folder: Path) -> None:
+    told = run(installed / "gator", "--version", folder=folder)
+    assert importlib.metadata.version("alligator") in told
+
+
+def test_the_module_runs_as_gator(installed: Path, folder: Path) -> None:
+    told = run(installed / "python", "-m", "alligator", "--help", folder=folder)
+    assert "push" in told
+
+
+def test_latergator_is_installed_as_a_script(installed: Path, folder: Path) -> None:
+    done = subprocess.run([installed / "latergator.py"], capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 2
+    assert done.stderr.startswith("Usage: latergator.py DSN")
+
+
+def test_a_missing_driver_says_what_to_install(installed: Path, folder: Path) -> None:
+    code = (
+        "import alligator, sys\n"
+        "for dsn in ('redis://127.0.0.1:1/0', 'beanstalk://127.0.0.1:1'):\n"
+        "    try:\n"
+        "        alligator.Gator(dsn).len()\n"
+        "    except alligator.exceptions.MissingDriver as error:\n"
+        "        print(error)\n"
+    )
+    told = run(installed / "python", "-c", code, folder=folder)
+    assert "alligator[redis]" in told
+    assert "alligator[beanstalk]" in told

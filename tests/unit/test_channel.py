@@ -1,0 +1,88 @@
+"""What the supervisor and a child say to each other over pipes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alligator.backends.base import Ack, Fail, Failure, Lease, Outcome, Retry
+from alligator.channel import (
+    MAX_PERMITS,
+    FrameReader,
+    Permits,
+    frame,
+    pack_outcome,
+    unpack_outcome,
+)
+
+LEASE = Lease("all", "id", b"body", "token")
+FAILURE = Failure("ValueError: no", "Traceback", 1.5, "host:1")
+
+
+@pytest.fixture
+def permits() -> Iterator[Permits]:
+    made = Permits.make()
+    yield made
+    os.close(made.reading)
+    os.close(made.writing)
+
+
+@given(
+    st.lists(st.binary() | st.text() | st.tuples(st.integers(), st.none())),
+    st.lists(st.integers(1, 50), min_size=1),
+)
+def test_frames_come_out_whole_however_the_stream_is_cut(
+    values: list[object], sizes: list[int]
+) -> None:
+    stream = b"".join(map(frame, values))
+    reader, found = FrameReader(), []
+    while stream:
+        for size in sizes:
+            found += reader.feed(stream[:size])
+            stream = stream[size:]
+    assert found == values
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        Ack(LEASE),
+        Ack(LEASE, b"[1]", 60.0),
+        Retry(LEASE, b"new body", 2.5, FAILURE),
+        Fail(LEASE, FAILURE),
+    ],
+)
+def test_an_outcome_crosses_unchanged(outcome: Outcome) -> None:
+    (values,) = FrameReader().feed(pack_outcome(7, 0.25, outcome))
+    assert unpack_outcome(values, LEASE) == (7, 0.25, outcome)
+
+
+def test_permits_are_taken_once_and_in_order(permits: Permits) -> None:
+    permits.give(range(1, 4))
+    assert [permits.take() for _ in range(4)] == [1, 2, 3, None]
+
+
+def test_what_is_taken_back_cannot_be_taken(permits: Permits) -> None:
+    permits.give(range(1, 6))
+    assert permits.take() == 1
+
+    assert permits.take_all() == [2, 3, 4, 5]
+    assert permits.take() is None
+
+
+def test_the_pipe_holds_the_most_permits_without_blocking(permits: Permits) -> None:
+    os.set_blocking(permits.writing, False)
+    permits.give(range(1, MAX_PERMITS + 1))
+    assert permits.take_all() == list(range(1, MAX_PERMITS + 1))
+
+
+def test_no_permit_comes_once_the_other_end_is_closed() -> None:
+    permits = Permits.make()
+    permits.give(range(1, 2))
+    os.close(permits.writing)
+    assert [permits.take(), permits.take()] == [1, None]
+    os.close(permits.reading)

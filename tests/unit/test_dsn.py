@@ -1,0 +1,196 @@
+"""Reading a DSN, and never showing its password."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from alligator.dsn import Dsn, parse, redact
+from alligator.exceptions import InvalidDSN
+
+#: What a person may type as a password without quoting it. Its words are in no other part of the
+#: texts below, so that each can be looked for by itself.
+WORDS = st.lists(st.sampled_from(("hunter", "wolf", "Qé☂", "X1%2F")), min_size=1, max_size=4)
+MARKS = st.sampled_from("@:/?#&=+ []")
+
+
+def assert_hidden(words: list[str], shown: str) -> None:
+    for word in words:
+        assert word not in shown
+
+
+def test_every_part_is_read() -> None:
+    dsn = parse("Redis://ann:secret@Example.org:6380/2?lease=5&prefix=x")
+
+    assert (dsn.scheme, dsn.host, dsn.port) == ("redis", "example.org", 6380)
+    assert (dsn.username, dsn.password) == ("ann", "secret")
+    assert dsn.path == "/2"
+    assert dsn.options == {"lease": "5", "prefix": "x"}
+
+
+def test_what_is_absent_is_none() -> None:
+    dsn = parse("locmem://")
+
+    assert (dsn.host, dsn.port, dsn.username, dsn.password) == (None, None, None, None)
+    assert (dsn.path, dsn.options) == ("", {})
+
+
+def test_paths_of_files_keep_their_slashes() -> None:
+    assert parse("sqlite:///queue.db").path == "/queue.db"
+    assert parse("sqlite:////var/lib/queue.db").path == "//var/lib/queue.db"
+    assert parse("sqlite:////var/my%20queue.db?timeout=1").path == "//var/my queue.db"
+
+
+def test_a_user_without_a_password_and_a_password_without_a_user() -> None:
+    assert (parse("redis://ann@h").username, parse("redis://ann@h").password) == ("ann", None)
+    assert (parse("redis://:pw@h").username, parse("redis://:pw@h").password) == (None, "pw")
+
+
+@given(password=st.text(min_size=1))
+def test_a_quoted_password_is_read_back(password: str) -> None:
+    try:
+        quoted = quote(password, safe="")
+    except UnicodeEncodeError:
+        return  # lone surrogates have no UTF-8 form to quote
+
+    assert parse(f"redis://ann:{quoted}@host:1/0").password == password
+
+
+def test_addresses_of_version_six_are_read() -> None:
+    dsn = parse("redis://[::1]:6379/0")
+
+    assert (dsn.host, dsn.port) == ("::1", 6379)
+
+
+@pytest.mark.parametrize("text", ["", "redis", "localhost:6379", "/var/queue.db", "redis:/host"])
+def test_what_is_no_dsn_is_told_what_one_looks_like(text: str) -> None:
+    with pytest.raises(InvalidDSN, match=r"is not a DSN; write one like sqlite:///queue\.db"):
+        parse(text)
+
+
+def test_what_is_no_string_is_no_dsn() -> None:
+    with pytest.raises(InvalidDSN, match=r"None.? is not a DSN"):
+        parse(None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("port", ["x", "65536", "-1", "1.5"])
+def test_a_bad_port_is_named_without_the_password(port: str) -> None:
+    with pytest.raises(InvalidDSN, match="port is not a number from 0 to 65535") as caught:
+        parse(f"redis://ann:hunter2@host:{port}/0")
+
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__context__ is None or "hunter2" not in str(caught.value.__context__)
+
+
+def test_a_bad_host_is_named_without_the_password() -> None:
+    with pytest.raises(InvalidDSN, match="bad host") as caught:
+        parse("redis://ann:hunter2@[::1/0")
+
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("redis://ann:secret@host:1/0", "redis://ann:***@host:1/0"),
+        ("redis://:secret@host", "redis://:***@host"),
+        ("redis://ann@host/0", "redis://ann@host/0"),
+        ("redis://host:6379/0", "redis://host:6379/0"),
+        ("redis://ann:se@cr@et@host", "redis://ann:***@host"),
+        ("redis://ann:se:cr:et@host", "redis://ann:***@host"),
+        ("redis://host/0?password=secret&lease=1", "redis://host/0?password=***&lease=1"),
+        ("unix://ann:secret@/run/redis.sock?db=1", "unix://ann:***@/run/redis.sock?db=1"),
+        ("sqlite:////home/ann/queue.db", "sqlite:////home/ann/queue.db"),
+        ("no dsn at all", "no dsn at all"),
+    ],
+)
+def test_only_the_password_is_hidden(text: str, shown: str) -> None:
+    assert redact(text) == shown
+    assert redact(shown) == shown
+
+
+@given(words=WORDS, data=st.data(), host=st.sampled_from(("example.org:6379", "[::1]", "")))
+def test_no_part_of_a_password_is_ever_shown(
+    words: list[str], data: st.DataObject, host: str
+) -> None:
+    password = words[0]
+    for word in words[1:]:
+        password += data.draw(MARKS) + word
+
+    shown = redact(f"redis://ann:{password}@{host}/0?lease=5")
+
+    assert_hidden(words, shown)
+    assert shown.startswith("redis://ann:***@")
+    assert shown.endswith(f"{host}/0?lease=5")
+
+
+@given(words=WORDS)
+def test_no_part_of_a_quoted_password_is_ever_shown(words: list[str]) -> None:
+    password = quote("@".join(words), safe="")
+
+    assert_hidden([quote(word) for word in words], redact(f"rediss://:{password}@example.org/0"))
+
+
+@given(words=WORDS, name=st.sampled_from(("password", "ssl_password", "sentinel_PASSWORD")))
+def test_no_password_among_the_options_is_ever_shown(words: list[str], name: str) -> None:
+    for mark in ("?", "#", "=", "/", "@", ":"):
+        text = f"redis://example.org/0?lease=5&{name}={mark.join(words)}&db=1"
+        assert_hidden(words, redact(text))
+
+
+@pytest.mark.parametrize("text", ["redis:/ann:hunter2@host", "redis:ann:hunter2@host"])
+def test_a_mistyped_dsn_does_not_show_its_password_either(text: str) -> None:
+    with pytest.raises(InvalidDSN) as caught:
+        parse(text)
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_neither_repr_nor_redacted_shows_the_password() -> None:
+    dsn = parse("redis://ann:hunter2@host/0?password=hunter2")
+
+    assert "hunter2" not in dsn.redacted()
+    assert "hunter2" not in repr(dsn).replace("'password': 'hunter2'", "")
+
+
+@given(st.text())
+def test_any_text_is_read_or_refused(text: str) -> None:
+    try:
+        dsn = parse(text)
+    except InvalidDSN:
+        return
+    assert isinstance(dsn, Dsn)
+    assert dsn.scheme == dsn.scheme.lower()
+
+
+def test_an_option_in_seconds_is_read() -> None:
+    dsn = parse("redis://host?lease=2.5")
+
+    assert dsn.seconds("lease", 10.0) == 2.5
+    assert dsn.seconds("timeout", 10.0) == 10.0
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "soon", "", "nan", "inf"])
+def test_an_option_that_is_no_time_is_refused(value: str) -> None:
+    dsn = parse(f"redis://ann:hunter2@host?lease={value}")
+
+    with pytest.raises(InvalidDSN, match="not a positive number of seconds") as caught:
+        dsn.seconds("lease", 10.0)
+
+    assert f"lease={value!r}" in str(caught.value)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_unknown_option_is_refused_and_the_known_ones_are_listed() -> None:
+    dsn = parse("redis://ann:hunter2@host?leese=5")
+
+    with pytest.raises(InvalidDSN, match="unknown option 'leese'; redis knows: lease, prefix") as e:
+        dsn.expect_options("lease", "prefix")
+    with pytest.raises(InvalidDSN, match="redis knows: none"):
+        dsn.expect_options()
+
+    assert "hunter2" not in str(e.value)
+    dsn.expect_options("leese")

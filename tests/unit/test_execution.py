@@ -1,0 +1,198 @@
+"""From a lease to its outcome: whatever the task does, there is one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from alligator import FAILED, RETRYING, SUCCESS, Task, execution
+from alligator.backends.base import MAX_TRACEBACK, Ack, Fail, Lease, Retry
+from alligator.exceptions import (
+    TaskTimeout,
+    UndecodableTask,
+    UnknownCallableError,
+    UnknownModuleError,
+)
+from alligator.utils import DottedPath
+
+from .. import tasks
+
+WORKER = "host:1"
+
+
+def lease_of(task: Task, **fields: Any) -> Lease:
+    values = {"queue": "all", "task_id": "held-id", "body": execution.encode(task), "token": "t"}
+    return Lease(**(values | fields))
+
+
+def run(task: Task, **fields: Any) -> execution.Done:
+    return execution.run(Task, lease_of(task, **fields), WORKER)
+
+
+def test_a_success_is_acked() -> None:
+    done = run(Task().to_call(tasks.add, 1, 2))
+    assert done.task is not None
+    assert (done.task.result, done.task.status, done.error) == (3, SUCCESS, None)
+    assert done.outcome == Ack(done.outcome.lease, b"", 0.0)
+
+
+def test_a_result_that_is_wanted_goes_with_the_ack() -> None:
+    done = run(Task(result_ttl=60).to_call(tasks.add, 1, 2))
+    assert done.outcome == Ack(done.outcome.lease, b"3", 60.0)
+
+
+def test_a_result_that_cannot_be_shown_is_a_success_all_the_same() -> None:
+    done = run(Task(result_ttl=60).to_call(tasks.return_unprintable))
+    assert isinstance(done.outcome, Ack)
+    assert done.outcome.result == b'"a value of type Unprintable"'
+
+
+def test_the_broker_has_the_say_on_id_and_priority() -> None:
+    done = run(Task("chosen", priority=1).to_call(tasks.nothing), task_id="held", priority=7)
+    assert done.task is not None
+    assert (done.task.task_id, done.task.priority) == ("held", 7)
+
+
+def test_a_lease_without_an_id_gets_the_one_in_the_body() -> None:
+    done = run(Task("chosen").to_call(tasks.nothing), task_id="")
+    assert done.outcome.lease.task_id == "chosen"
+
+
+@pytest.mark.parametrize(
+    ("call", "kind"),
+    [
+        (tasks.fail, ValueError),
+        (tasks.leave, SystemExit),
+        (tasks.interrupt, KeyboardInterrupt),
+        (DottedPath("tests.tasks", "no_such"), UnknownCallableError),
+        (DottedPath("tests.tasks", "NUMBER"), UnknownCallableError),
+        (DottedPath("no_such_module", "job"), UnknownModuleError),
+    ],
+)
+def test_whatever_it_raises_fails_it(call: Callable[[], None], kind: type[BaseException]) -> None:
+    done = run(Task().to_call(call))
+    assert isinstance(done.error, kind)
+    assert done.task is not None
+    assert done.task.status == FAILED
+    assert isinstance(done.outcome, Fail)
+    assert done.outcome.failure.error.startswith(kind.__name__)
+    assert done.outcome.failure.worker == WORKER
+
+
+def test_a_failure_keeps_the_traceback() -> None:
+    outcome = run(Task().to_call(tasks.fail)).outcome
+    assert isinstance(outcome, Fail)
+    assert outcome.failure.error == "ValueError: no such user"
+    assert "tasks.py" in outcome.failure.traceback
+    assert outcome.failure.traceback.endswith("ValueError: no such user\n")
+
+
+def test_a_failed_try_with_retries_left_goes_back_with_one_less() -> None:
+    done = run(Task(retries=3, backoff=2.5).to_call(tasks.fail))
+    assert done.task is not None
+    assert done.task.status == RETRYING
+    assert isinstance(done.outcome, Retry)
+    assert done.outcome.delay == 2.5
+    assert json.loads(done.outcome.body)["retries"] == 2
+
+
+def test_a_timeout_is_retried_as_any_failure() -> None:
+    done = run(Task(retries=1, timeout=0.05).to_call(tasks.rest, 10))
+    assert isinstance(done.error, TaskTimeout)
+    assert isinstance(done.outcome, Retry)
+
+
+@pytest.mark.parametrize("path", [("no_such_module", "job"), ("tests.tasks", "no_such")])
+def test_what_another_try_would_only_repeat_is_not_retried(path: tuple[str, str]) -> None:
+    outcome = run(Task(retries=3).to_call(DottedPath(*path))).outcome
+    assert isinstance(outcome, Fail)
+
+
+def test_the_error_hook_may_add_a_retry(tmp_path: Path) -> None:
+    call = Task(on_error=tasks.one_retry_more).to_call(tasks.fail, str(tmp_path / "notes"))
+    first = run(call).outcome
+    assert isinstance(first, Retry)
+    assert isinstance(execution.run(Task, lease_of(call, body=first.body), WORKER).outcome, Fail)
+
+
+def test_the_error_hook_may_end_the_retries() -> None:
+    assert isinstance(
+        run(Task(retries=9, on_error=tasks.no_retries).to_call(tasks.fail)).outcome, Fail
+    )
+
+
+@pytest.mark.parametrize("hook", [tasks.unreadable_options, tasks.no_number_of_retries])
+def test_a_hook_that_spoils_the_task_fails_it(hook: Callable[..., None]) -> None:
+    done = run(Task(retries=2, on_error=hook).to_call(tasks.fail))
+    assert isinstance(done.outcome, Fail)
+    assert done.task is not None
+    assert done.task.status == FAILED
+
+
+def test_a_task_that_cannot_go_back_fails_with_its_own_error_and_why() -> None:
+    outcome = run(Task(on_error=tasks.unreadable_options).to_call(tasks.fail)).outcome
+    assert isinstance(outcome, Fail)
+    assert outcome.failure.error == "ValueError: no such user"
+    assert "not queued again: UnserialisableTask: args[0] is" in outcome.failure.traceback
+
+
+@pytest.mark.parametrize("data", [b"", b"\xff", b"[]", b"{}", b'{"task_id": "x"}', b"[" * 100_000])
+def test_a_body_that_is_no_task_fails(data: bytes) -> None:
+    done = execution.run(Task, Lease("all", "id", data, "t"), WORKER)
+    assert done.task is None
+    assert isinstance(done.error, UndecodableTask)
+    assert isinstance(done.outcome, Fail)
+    assert done.outcome.failure.error.startswith("UndecodableTask: the body")
+
+
+def test_a_body_with_nothing_to_call_fails() -> None:
+    data = b'{"task_id": "x", "retries": 0, "async": true}'
+    outcome = execution.run(Task, Lease("all", "id", data, "t"), WORKER).outcome
+    assert isinstance(outcome, Fail)
+    assert "nothing to call" in outcome.failure.error
+
+
+class Picky(Task):
+    """A reader of its own that raises what it likes."""
+
+    @classmethod
+    def deserialize(cls, data: str | bytes) -> Self:
+        raise LookupError("not mine")
+
+
+def test_whatever_a_reader_of_its_own_raises_fails_the_task() -> None:
+    done = execution.run(Picky, Lease("all", "id", b"body", "t"), WORKER)
+    assert isinstance(done.error, UndecodableTask)
+    assert "Picky.deserialize raised LookupError: not mine" in str(done.error)
+    assert isinstance(done.error.__cause__, LookupError)
+
+
+def test_an_error_that_cannot_be_shown_is_described() -> None:
+    outcome = run(Task().to_call(tasks.fail_unprintably)).outcome
+    assert isinstance(outcome, Fail)
+    assert outcome.failure.error == "BrokenError: (its __str__ raised RuntimeError)"
+
+
+def test_an_error_without_a_message_is_its_name() -> None:
+    assert execution.failure_of(KeyboardInterrupt(), WORKER).error == "KeyboardInterrupt"
+
+
+def test_a_failure_is_capped_and_safe_to_encode() -> None:
+    def deep(levels: int) -> None:
+        if levels:
+            deep(levels - 1)
+        else:
+            raise ValueError("\ud800" + "x" * 100_000)
+
+    with pytest.raises(ValueError, match="x") as caught:
+        deep(200)
+    failure = execution.failure_of(caught.value, WORKER)
+    failure.error.encode()
+    failure.traceback.encode()
+    assert failure.error.startswith("ValueError: \\ud800xxx")
+    assert len(failure.error) < 2000
+    assert len(failure.traceback) <= MAX_TRACEBACK

@@ -1,0 +1,181 @@
+"""Between a callable and its dotted path."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os.path
+import random
+import string
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alligator.exceptions import NotImportable, UnknownCallableError, UnknownModuleError
+from alligator.utils import (
+    DottedPath,
+    determine_module,
+    determine_name,
+    dotted_path,
+    import_attr,
+    import_module,
+)
+
+from .. import tasks
+
+PATHS = [
+    (tasks.add, "tests.tasks", "add"),
+    (random.choice, "random", "choice"),
+    (len, "builtins", "len"),
+    (json.dumps, "json", "dumps"),
+    (os.path.join, "posixpath", "join"),
+    (tasks.Mail, "tests.tasks", "Mail"),
+    (tasks.Mail.send, "tests.tasks", "Mail.send"),
+    (tasks.Mail().send, "tests.tasks", "Mail.send"),
+    (tasks.Mail.kind, "tests.tasks", "Mail.kind"),
+    (tasks.Letter.kind, "tests.tasks", "Letter.kind"),
+    (DottedPath("far.away", "job"), "far.away", "job"),
+]
+
+
+@pytest.mark.parametrize(("func", "module", "name"), PATHS)
+def test_a_callable_says_where_it_comes_from(
+    func: Callable[..., Any], module: str, name: str
+) -> None:
+    assert determine_module(func) == module
+    assert determine_name(func) == name
+    assert dotted_path(func) == DottedPath(module, name)
+
+
+@pytest.mark.parametrize(("func", "module", "name"), PATHS[:-1])
+def test_its_path_leads_back_to_it(func: Callable[..., Any], module: str, name: str) -> None:
+    assert import_attr(module, name) == func
+
+
+def test_a_class_method_of_a_child_class_stays_the_childs() -> None:
+    assert dotted_path(tasks.Letter.kind)() == "Letter"
+
+
+def _renamed() -> None:
+    """Not found under its own name any more: see below."""
+
+
+renamed, _renamed = _renamed, tasks.nothing
+
+
+def _nested() -> Callable[[], None]:
+    def inner() -> None:
+        pass
+
+    return inner
+
+
+@pytest.mark.parametrize(
+    ("func", "reason"),
+    [
+        (lambda: None, "a lambda"),
+        (_nested(), "defined inside a function"),
+        (tasks.Mail().reply, "leads elsewhere"),
+        (renamed, "leads elsewhere"),
+        (functools.partial(tasks.add, 1), "it has no name"),
+        ("abc".upper, "which module"),
+        (string.Template("x").substitute, "leads elsewhere"),
+    ],
+)
+def test_what_no_path_leads_to_is_refused(func: Callable[..., Any], reason: str) -> None:
+    with pytest.raises(NotImportable, match=reason) as caught:
+        dotted_path(func)
+    assert repr(func) in str(caught.value)
+
+
+def test_what_belongs_to_main_is_refused() -> None:
+    namespace: dict[str, Any] = {"__name__": "__main__"}
+    exec("def job(): pass", namespace)
+    with pytest.raises(NotImportable, match="move it to a module"):
+        dotted_path(namespace["job"])
+
+
+def test_what_cannot_be_called_is_refused() -> None:
+    with pytest.raises(NotImportable, match="5 is int and cannot be called"):
+        dotted_path(5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "job", ".job", "app.", "app..job", "app.2", "app job.x", "a-b.c"]
+)
+def test_a_text_that_is_no_path_is_refused(text: str) -> None:
+    with pytest.raises(NotImportable, match=r"write package\.module\.function"):
+        DottedPath.parse(text)
+
+
+def test_a_path_is_read_and_shown_without_importing() -> None:
+    path = DottedPath.parse("no.such.package.job")
+    assert path == DottedPath("no.such.package", "job")
+    assert str(path) == "no.such.package.job"
+
+
+def test_calling_a_path_calls_its_target() -> None:
+    assert DottedPath.parse("tests.tasks.add")(1, b=2) == 3
+    assert DottedPath.parse("tests.tasks.Mail.send")("Ann") == "sent to Ann"
+
+
+def test_a_path_passes_any_keyword_on() -> None:
+    assert DottedPath.parse("tests.tasks.echo")(self=1, module=2) == [[], {"self": 1, "module": 2}]
+
+
+def test_a_path_to_something_not_callable_says_what_it_is() -> None:
+    with pytest.raises(UnknownCallableError, match=r"tests\.tasks\.NUMBER is int"):
+        DottedPath.parse("tests.tasks.NUMBER")()
+
+
+def test_a_module_is_imported() -> None:
+    assert import_module("json") is json
+
+
+@pytest.mark.parametrize("name", ["no_such_module", "json.no_such_module", "", ".json", "json..x"])
+def test_a_module_that_is_not_there_is_unknown(name: str) -> None:
+    with pytest.raises(UnknownModuleError, match="json" if "json" in name else name or "Empty"):
+        import_module(name)
+
+
+@pytest.mark.parametrize("name", ["no_such_thing", "dumps.no_such_thing", "no.such"])
+def test_an_attribute_that_is_not_there_is_unknown(name: str) -> None:
+    with pytest.raises(UnknownCallableError, match=f"'json' has no '{name}'"):
+        import_attr("json", name)
+
+
+def test_an_attribute_of_an_unknown_module_is_an_unknown_module() -> None:
+    with pytest.raises(UnknownModuleError, match="no_such_module"):
+        import_attr("no_such_module", "job")
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], str]:
+    """A function that writes an importable module."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(name: str, code: str) -> str:
+        (tmp_path / f"{name}.py").write_text(code)
+        return name
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "message"),
+    [
+        ("alligator_test_raises", "1 / 0", "ZeroDivisionError: division by zero"),
+        ("alligator_test_exits", "raise SystemExit(3)", "SystemExit: 3"),
+        ("alligator_test_needs", "import no_such_thing", "it needs no_such_thing"),
+        ("alligator_test_syntax", "def", "SyntaxError"),
+    ],
+)
+def test_a_module_that_fails_on_import_says_how(
+    module: Callable[[str, str], str], name: str, code: str, message: str
+) -> None:
+    with pytest.raises(UnknownModuleError, match=message) as caught:
+        import_module(module(name, code))
+    assert caught.value.__cause__ is not None
+    assert name in str(caught.value)
