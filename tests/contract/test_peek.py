@@ -14,6 +14,7 @@ from .verbs import (
     bodies,
     entry,
     failure,
+    let_the_time_differ,
     listed,
     not_running,
     push,
@@ -92,6 +93,7 @@ def test_failed_tasks_are_in_the_order_of_their_failure(client: Backend) -> None
 
     for lease in (third, first, second):
         settle(client, Fail(lease, failure()))
+        let_the_time_differ()
 
     assert bodies(listed(client, state=State.FAILED)) == [b"2", b"0", b"1"]
 

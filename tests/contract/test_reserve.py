@@ -79,15 +79,16 @@ def test_order_holds_within_one_batch(client: Backend) -> None:
 
 
 def test_queues_are_taken_in_order_of_preference(client: Backend) -> None:
-    push(client, "low", body=b"low 1", priority=1000)
-    push(client, "high", body=b"high 1")
+    push(client, "low", body=b"low 1")
+    push(client, "high", body=b"high 1", priority=1000)
     push(client, "low", body=b"low 2")
     push(client, "high", body=b"high 2")
 
-    leases = client.reserve(["high", "low"], 3)
+    leases = client.reserve(["low", "high"], 3)
 
-    assert bodies(leases) == [b"high 1", b"high 2", b"low 1"]
-    assert [lease.queue for lease in leases] == ["high", "high", "low"]
+    assert bodies(leases) == [b"low 1", b"low 2", b"high 1"]
+    assert [lease.queue for lease in leases] == ["low", "low", "high"]
+    assert bodies(client.reserve(["high", "low"], 3)) == [b"high 2"]
 
 
 def test_a_queue_that_is_not_named_is_left_alone(client: Backend) -> None:

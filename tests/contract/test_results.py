@@ -101,9 +101,18 @@ def test_waiting_for_a_task_ends_when_it_does(make_client: MakeClient, how: str)
         "cancel": lambda: client.cancel(task_id),
         "drop": lambda: client.drop_all("all"),
     }
-    thread = threading.Thread(target=lambda: finished.append(waiter.wait_finished(task_id)))
+
+    def wait() -> None:
+        with waiter.watching(task_id) as wait_for:
+            watched.set()
+            while waiter.finished(task_id) is None:
+                wait_for(LATER)
+        finished.append(waiter.wait_finished(task_id))
+
+    watched = threading.Event()
+    thread = threading.Thread(target=wait, daemon=True)
     thread.start()
-    assert finished == []
+    assert watched.wait(20)
 
     ends[how]()
 

@@ -162,6 +162,12 @@ def drain(client: Backend, *queues: str) -> list[bytes]:
     return done
 
 
+def let_the_time_differ() -> None:
+    """Return in a later millisecond, which is as finely as a broker may tell times apart."""
+    began = time.time()
+    eventually(lambda: time.time() > began + 0.002, "the clock stands still")
+
+
 def shortly(client: Backend) -> float:
     """A delay that is soon over, in seconds."""
     return 0.05 if Capability.SUBSECOND in client.capabilities else 1.0

@@ -16,7 +16,8 @@ text() { printf '"%s"' "$1"; }
 # A delayed one, one that fails at every try, and one that goes first.
 later=$(gator push $quick --args "[\"$evidence\", \"later\"]" --delay 1h)
 failing=$(gator push tests.faults.deeds.fail --args "[\"$evidence\"]" --retries 2)
-seq "$calls" | xargs -P 4 -I {} gator push $quick --args "[\"$evidence\", \"call {}\"]" >"$folder/ids"
+seq 100 | xargs -P 4 -I {} gator push $quick --args "[\"$evidence\", \"call {}\"]" >"$folder/ids"
+seq 101 "$calls" | python -m tests.e2e.push_each $quick "$evidence" >>"$folder/ids"
 first=$(gator push $quick --args "[\"$evidence\", \"first\"]" --priority 10)
 fact ids "$(sort -u "$folder/ids" | wc -l)"
 

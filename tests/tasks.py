@@ -1,0 +1,170 @@
+"""Functions that tests push as tasks, and hooks for them. What they did shows in files, so that it
+shows wherever they ran."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+from alligator import Task
+
+#: Importable, and not callable.
+NUMBER = 5
+
+
+def nothing() -> None:
+    """Return None."""
+
+
+def add(a: int, b: int) -> int:
+    return a + b
+
+
+def echo(*args: Any, **kwargs: Any) -> list[Any]:
+    """Return what it was called with."""
+    return [list(args), kwargs]
+
+
+async def add_later(a: int, b: int) -> int:
+    return a + b
+
+
+def append(path: str, line: str) -> None:
+    with open(path, "a") as file:
+        file.write(f"{line}\n")
+
+
+def lines(path: Path) -> list[str]:
+    """Return what `append` wrote."""
+    return path.read_text().splitlines() if path.exists() else []
+
+
+def fail(*_args: Any) -> None:
+    raise ValueError("no such user")
+
+
+def fail_times(path: str, times: int) -> str:
+    """Fail for the first `times` calls with this path."""
+    append(path, "tried")
+    tried = len(lines(Path(path)))
+    if tried <= times:
+        raise ValueError(f"try {tried} failed")
+    return f"done at try {tried}"
+
+
+def leave(*_args: Any) -> None:
+    raise SystemExit(7)
+
+
+def interrupt(*_args: Any) -> None:
+    raise KeyboardInterrupt
+
+
+def terminate_this_process(path: str = os.devnull) -> None:
+    """Send the signal that asks the process it runs in to end, and then finish."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    append(path, "finished")
+
+
+def interrupt_this_process_twice(path: str) -> None:
+    """Send the signal of Control-C to the process it runs in, and again; the second ends it."""
+    os.kill(os.getpid(), signal.SIGINT)
+    append(path, "interrupted once")
+    os.kill(os.getpid(), signal.SIGINT)
+    append(path, "interrupted twice")
+
+
+def rest(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def append_and_rest(path: str, line: str, seconds: float) -> None:
+    append(path, line)
+    rest(seconds)
+
+
+class Unprintable:
+    """What neither print() nor JSON takes."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("this cannot be shown")
+
+
+def return_unprintable() -> Unprintable:
+    return Unprintable()
+
+
+class BrokenError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("this cannot be shown either")
+
+
+def fail_unprintably() -> None:
+    raise BrokenError
+
+
+class Mail:
+    """A class whose methods are tasks."""
+
+    @staticmethod
+    def send(to: str) -> str:
+        return f"sent to {to}"
+
+    @classmethod
+    def kind(cls) -> str:
+        return cls.__name__
+
+    def reply(self) -> None:
+        """Not importable when bound."""
+
+
+class Letter(Mail):
+    pass
+
+
+# -- hooks: each leaves a line in the file that the task's first argument names --------------------
+
+
+def note_start(task: Task) -> None:
+    append(task.func_args[0], f"start {task.task_id}")
+
+
+def note_success(task: Task, result: Any) -> None:
+    append(task.func_args[0], f"success {result}")
+
+
+def note_error(task: Task, error: BaseException) -> None:
+    append(task.func_args[0], f"error {error!r} status {task.status}")
+
+
+def one_retry_more(task: Task, _error: BaseException) -> None:
+    """Give the first failing try one retry, whatever the task came with."""
+    first = not lines(Path(task.func_args[0] + ".hook"))
+    append(task.func_args[0] + ".hook", "called")
+    task.retries = 1 if first else 0
+
+
+def no_retries(task: Task, _error: BaseException) -> None:
+    task.retries = 0
+
+
+def unreadable_options(task: Task, _error: BaseException) -> None:
+    """Leave the task in a state that cannot be queued again."""
+    task.func_args = (object(),)
+    task.retries = 3
+
+
+def grow(task: Task, _error: BaseException) -> None:
+    """Make the task larger than some brokers take."""
+    task.func_args = ("x" * 100_000,)
+
+
+def no_number_of_retries(task: Task, _error: BaseException) -> None:
+    task.retries = None  # type: ignore[assignment]
+
+
+def raise_in_hook(*_args: Any) -> None:
+    raise RuntimeError("the hook broke")
