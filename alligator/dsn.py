@@ -90,18 +90,18 @@ def parse(text: str) -> Dsn:
 
 
 def redact(text: str) -> str:
-    """Return `text` with the password of a DSN in it replaced by `***`."""
+    """Return `text` with the password of a DSN in it replaced by `***`.
+
+    A password may hold a raw `/`, `?`, `#` or `@`, so the last `@` of all is taken for its end:
+    rather hide too much.
+    """
     scheme, mark, rest = text.partition("://")
+    before, at_sign, after = (rest if mark else text).rpartition("@")
     if not mark:
-        return text
-    end = min((at for at in map(rest.find, "/?#") if at >= 0), default=len(rest))
-    # A password may hold a raw "/", "?" or "#": then the last "@" of the text closes it.
-    at_sign = rest.rfind("@", 0, end)
-    if at_sign < 0:
-        at_sign = rest.rfind("@")
-    user, colon, _ = rest[:at_sign].partition(":") if at_sign >= 0 else ("", "", "")
+        return f"***@{after}" if at_sign else text
+    user, colon, _ = before.partition(":")
     if colon:
-        rest = f"{user}:***{rest[at_sign:]}"
+        rest = f"{user}:***@{after}"
     return scheme + mark + _redact_query(rest)
 
 

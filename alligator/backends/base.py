@@ -29,7 +29,6 @@ import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, NamedTuple, Protocol
 
@@ -179,8 +178,7 @@ class Settled(NamedTuple):
     leases: list[Lease]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """Everything a broker knows about one task it holds.
 
     Attributes:
@@ -214,8 +212,7 @@ class Page(NamedTuple):
     cursor: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(NamedTuple):
     """How many tasks of a queue are in each state; oldest_age: seconds since the push of the task
     that is first in line, None when none waits."""
 
@@ -237,8 +234,7 @@ class FinishedState(StrEnum):
     GONE = "gone"  # canceled, dropped, or done with no result kept
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """A task that will not run again by itself; `result` is JSON, for SUCCESS only."""
 
     state: FinishedState

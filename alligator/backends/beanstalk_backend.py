@@ -54,7 +54,7 @@ _WAIT_SECONDS = 2
 
 # How often, and how far apart, to look at a task before believing that a worker runs it: a waiting
 # client holds it for two round trips when it becomes ready (see Client.wait).
-_LOOKS, _LOOK_AGAIN = 4, 0.005
+_LOOKS, _LOOK_AGAIN = 25, 0.01
 
 T = TypeVar("T")
 

@@ -37,7 +37,6 @@ LEVELS = ("debug", "info", "warning", "error")
 @click.option(
     "-c",
     "--processes",
-    "--concurrency",
     "processes",
     type=click.IntRange(1, 1000),
     default=1,

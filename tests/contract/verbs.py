@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import time
 import uuid
@@ -150,7 +149,7 @@ def held(client: Backend, body: bytes, queue: str = "all") -> Record:
 
 def steady(record: Record | None) -> Record | None:
     """The record without its times, which a broker may know to a second only."""
-    return record and dataclasses.replace(record, pushed_at=None, due=None, lease_until=None)
+    return record and record._replace(pushed_at=None, due=None, lease_until=None)
 
 
 def drain(client: Backend, *queues: str) -> list[bytes]:
