@@ -71,6 +71,7 @@ class Permits:
     def __init__(self, reading: int, writing: int = -1) -> None:
         self.reading = reading
         self.writing = writing
+        self._ahead: int | None = None
 
     @classmethod
     def make(cls) -> Permits:
@@ -90,6 +91,19 @@ class Permits:
         except BlockingIOError:
             return None
         return int(_NUMBER.unpack(data)[0]) if data else None
+
+    def allows(self, number: int) -> bool:
+        """Whether the child may start the lease of this number; asked once for each, in order.
+
+        Numbers only rise, so a permit for a later lease says that this one was taken back. It is
+        kept until that later one comes, which may be in another frame.
+        """
+        if self._ahead is None:
+            self._ahead = self.take()
+        if self._ahead != number:
+            return False
+        self._ahead = None
+        return True
 
     def take_all(self) -> list[int]:
         """Take back every permit that the child has not used."""

@@ -75,17 +75,17 @@ class BrokerMachine(RuleBasedStateMachine):
 
     def new_entry(self, data: st.DataObject) -> Entry:
         number = next(_numbers)
-        extra = any_of(data, ("", "", "delay", "unique", "unique", "depends"))
+        extra = any_of(data, ("", "", "delay", "unique", "unique", "depends", "depends, delay"))
         known = sorted(self.model.tasks)
         return Entry(
             f"task-{number}",
             b"body-%d" % number,
             # Whole hours apart, so that due times are in the same order to the second.
-            self.start + any_of(data, range(3)) * LATER if extra == "delay" else None,
+            self.start + any_of(data, range(3)) * LATER if "delay" in extra else None,
             priority=any_of(data, (0, 0, 1, -1000)),
             depends_on=(
-                tuple({any_of(data, known), any_of(data, known)})
-                if extra == "depends" and known and Capability.DEPENDENCIES in self.can
+                (any_of(data, known), any_of(data, known))
+                if "depends" in extra and known and Capability.DEPENDENCIES in self.can
                 else ()
             ),
             unique=self.key if extra == "unique" and Capability.UNIQUE in self.can else None,

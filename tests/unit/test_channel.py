@@ -74,6 +74,16 @@ def test_what_is_taken_back_cannot_be_taken(permits: Permits) -> None:
     assert permits.take() is None
 
 
+def test_a_permit_that_comes_early_is_kept_for_its_lease(permits: Permits) -> None:
+    permits.give(range(1, 4))
+    assert permits.allows(1)
+    assert permits.take_all() == [2, 3]
+    permits.give(range(4, 5))
+
+    assert [permits.allows(number) for number in (2, 3)] == [False, False]
+    assert permits.allows(4)
+
+
 def test_the_pipe_holds_the_most_permits_without_blocking(permits: Permits) -> None:
     os.set_blocking(permits.writing, False)
     permits.give(range(1, MAX_PERMITS + 1))
