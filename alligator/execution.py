@@ -121,6 +121,9 @@ def failure_of(error: BaseException, worker: str) -> Failure:
         message = f"(its __str__ raised {type(second).__name__})"
     kind = type(error).__qualname__
     text = f"{kind}: {message}" if message else kind
+    notes = getattr(error, "__notes__", None)
+    if isinstance(notes, list):
+        text += "".join(f" ({note})" for note in notes if isinstance(note, str))
     try:
         trace = "".join(traceback.format_exception(error))
     except Exception:

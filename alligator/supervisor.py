@@ -303,10 +303,14 @@ class Supervisor:
         cause = child.cause_of_death()
         self._outcomes += map(Release, child.take_back())
         for lease in child.held.values():
+            deaths = lease.deliveries - lease.attempts
+            last = deaths >= MAX_DEATHS
             log.error(
-                "worker died: %s", cause, extra={"task_id": lease.task_id, "queue": lease.queue}
+                "worker died: %s (%d of %d)%s",
+                *(cause, deaths, MAX_DEATHS, ": to the failed set" if last else ""),
+                extra={"task_id": lease.task_id, "queue": lease.queue},
             )
-            if lease.deliveries - lease.attempts >= MAX_DEATHS:
+            if last:
                 where = f"{socket.gethostname()}:{child.pid}"
                 failure = Failure(f"worker died: {cause}", "", time.time(), where)
                 self._outcomes.append(Fail(lease, failure))
@@ -330,7 +334,11 @@ class Supervisor:
         for child in self._children:
             child.wait(GRACE_SECONDS)
             self._outcomes += (one.outcome for one in child.collect())
-            self._outcomes += map(Release, child.held.values())
+            for lease in child.held.values():
+                log.warning(
+                    "handed back unfinished", extra={"task_id": lease.task_id, "queue": lease.queue}
+                )
+                self._outcomes.append(Release(lease))
             child.close()
         self._children.clear()
         self._selector.close()
@@ -348,7 +356,10 @@ class Supervisor:
 
     def _heed_signals(self) -> None:
         if self._signals and not self._stopping:
-            log.info("stopping: no new tasks, and %g s for what runs", DRAIN_SECONDS)
+            log.info(
+                "stopping: no new tasks, and %g s for what runs; a second signal ends it now",
+                DRAIN_SECONDS,
+            )
             self._drain_until = time.monotonic() + DRAIN_SECONDS
 
     @contextmanager

@@ -246,26 +246,33 @@ class Task:
             raise InvalidTask(f"task {self.task_id!r} has nothing to call; use to_call first")
         try:
             with time_limit(self.timeout):
-                if self.on_start is not None:
-                    self.on_start(self)
+                self._call_hook("on_start")
                 result = self.func(*self.func_args, **self.func_kwargs)
                 if isinstance(result, Coroutine):
                     result = _run_coroutine(result)
                 self.result = result
                 self.to_success()
-                if self.on_success is not None:
-                    self.on_success(self, result)
+                self._call_hook("on_success", result)
         except BaseException as error:
             self.to_failed()
             self._tell(error)
             raise
         return result
 
-    def _tell(self, error: BaseException) -> None:
-        if self.on_error is None:
+    def _call_hook(self, name: str, *args: Any) -> None:
+        hook = getattr(self, name)
+        if hook is None:
             return
         try:
-            self.on_error(self, error)
+            hook(self, *args)
+        except BaseException as error:
+            # Whoever reads of it should not look for the mistake in the call itself.
+            error.add_note(f"raised by the {name} hook")
+            raise
+
+    def _tell(self, error: BaseException) -> None:
+        try:
+            self._call_hook("on_error", error)
         except Exception as second:
             # The task's own error is the one that counts; the hook's stays with it.
             error.add_note(f"its on_error hook raised {type(second).__name__}: {second}")

@@ -160,7 +160,7 @@ class Client(Backend):
             return views.queues(connection)
 
     def counts(self, queue_name: str) -> Counts:
-        self._promote(queue_name)
+        self._catch_up([queue_name])
         with self._file.reading() as connection:
             return views.counts(connection, queue_name, self.clock())
 
@@ -172,11 +172,12 @@ class Client(Backend):
         cursor: str | None = None,
         reverse: bool = False,
     ) -> Page:
-        self._promote(queue_name)
+        self._catch_up([queue_name])
         with self._file.reading() as connection:
             return views.peek(connection, queue_name, state, limit, cursor, reverse, self.clock())
 
     def find(self, task_id: str) -> Record | None:
+        self._catch_up([])
         with self._file.reading() as connection:
             return views.find(connection, task_id, self.clock())
 
@@ -193,7 +194,7 @@ class Client(Backend):
     def drop(self, queue_name: str, states: Collection[State]) -> int:
         if State.RUNNING in states:
             raise ValueError("running tasks cannot be dropped; their workers hold them")
-        self._promote(queue_name)
+        self._catch_up([queue_name])
         with self._file.reading() as connection:
             last = views.last_seq(connection)
         return sum(self._drop(queue_name, STATES.index(state), last) for state in set(states))
@@ -207,17 +208,20 @@ class Client(Backend):
                 return dropped
             dropped += chunk
 
-    def _promote(self, queue_name: str) -> None:
-        """Have tasks whose time has come counted and listed as waiting."""
+    def _catch_up(self, queues: Sequence[str]) -> None:
+        """Have what dead workers held, and tasks whose time has come, counted and listed as
+        waiting."""
         while True:
             with self._file.reading() as connection:
-                due = views.has_due(connection, queue_name, self.clock())
-            if not due:
-                return
+                now = self.clock()
+                due = any(views.has_due(connection, queue, now) for queue in queues)
+                if not due and not self._dead(connection):
+                    return
             # Looking has to work on a full disk, too; they are then shown as what the file says.
             try:
                 with self._changing() as moves:
-                    moves.promote([queue_name])
+                    self._bury(moves)
+                    moves.promote(queues)
             except BrokerError:
                 return
 

@@ -114,6 +114,29 @@ def test_the_leases_of_a_killed_process_are_ready_again(
     assert len(list(workers.iterdir())) == 1  # ours
 
 
+@pytest.mark.parametrize(
+    "state_of",
+    [
+        lambda client: client.find("0").state,
+        lambda client: State.WAITING if client.counts("all").waiting else State.RUNNING,
+        lambda client: State.WAITING if client.peek("all", State.WAITING)[0] else State.RUNNING,
+    ],
+    ids=["find", "counts", "peek"],
+)
+def test_whoever_looks_sees_that_a_process_was_killed(
+    make_client: MakeClient, sqlite_dsn: str, state_of: Callable[[Client], State]
+) -> None:
+    client = make_client()
+    push(client, task_id="0")
+
+    with process(sqlite_dsn, RESERVE) as other:
+        assert state_of(client) == State.RUNNING
+        other.kill()
+        other.wait()
+
+    assert state_of(client) == State.WAITING
+
+
 def test_an_idle_client_notices_a_killed_process(make_client: MakeClient, sqlite_dsn: str) -> None:
     client = make_client()
     push(client)
