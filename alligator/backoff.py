@@ -14,7 +14,7 @@ class Backoff:
         until: the monotonic time before which not to try again; 0 when nothing failed.
     """
 
-    def __init__(self, first: float, longest: float) -> None:
+    def __init__(self, first: float = 0.1, longest: float = 5.0) -> None:
         """Set the first and the longest pause, in seconds."""
         self._first = first
         self._longest = longest

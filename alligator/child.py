@@ -67,21 +67,23 @@ def main(settings: Settings) -> int:
         return NOT_READY
     _write(settings.outcomes, frame(GREETING))
     permits = Permits(settings.permits)
-    worker = f"{socket.gethostname()}:{os.getpid()}"
     for leases in _frames(settings.tasks):
-        _run_batch(leases, permits, settings.outcomes, worker)
+        _run_batch(leases, permits, settings.outcomes)
     return 0
 
 
-def _run_batch(
-    leases: list[tuple[int, tuple[Any, ...]]], permits: Permits, outcomes: int, worker: str
-) -> None:
+def _run_batch(leases: list[tuple[int, tuple[Any, ...]]], permits: Permits, outcomes: int) -> None:
+    pid = os.getpid()
+    worker = f"{socket.gethostname()}:{pid}"
     for number, fields in leases:
         if not permits.allows(number):
             continue
         started = time.perf_counter()
         done = execution.run(Task, Lease(*fields), worker)
         seconds = time.perf_counter() - started
+        if os.getpid() != pid:
+            # The task forked, and this is the copy: the outcome, and the next task, are not its.
+            os._exit(0)
         # Written at once, one by one: whatever the next task does to this process, this outcome
         # is out of its reach.
         _write(outcomes, pack_outcome(number, seconds, done.outcome))

@@ -17,6 +17,11 @@ from .child import GREETING, Settings
 #: Seconds of work a child may hold, and the most tasks.
 WORK_AHEAD, MOST_AHEAD = 0.05, 500
 
+#: Seconds that a child has to end by itself once nothing more comes.
+GRACE_SECONDS = 2.0
+
+FOREVER = float("inf")
+
 #: How much of the newest try's time goes into a child's average.
 WEIGHT = 0.2
 
@@ -29,7 +34,7 @@ class Child:
         window: how many leases it may hold. It starts at one and at most doubles at each refill
             while tasks are short, so that WORK_AHEAD seconds of them lie ready.
         ready: whether it said that its imports are done.
-        finishing: whether it was told that nothing more comes.
+        finish_by: the monotonic time by which it has to be gone; FOREVER while it is wanted.
         done: how many tasks it has ended.
         tasks, outcomes: the supervisor's ends of those pipes.
         progress: the monotonic time when it last started a task, as far as can be told from here.
@@ -56,6 +61,9 @@ class Child:
                 stdin=subprocess.DEVNULL,
                 pass_fds=(tasks_out, self._permits.reading, outcomes_in),
             )
+        except OSError:
+            self.close()
+            raise
         finally:
             os.close(tasks_out)
             os.close(outcomes_in)
@@ -63,16 +71,22 @@ class Child:
         self.window = 1
         self.ready = False
         self.done = 0
-        self.finishing = False
+        self.finish_by = FOREVER
         self.progress = self._started = time.monotonic()
         self._last = 0
         self._average = 0.0
-        self._unsent = b""
+        self._unsent = bytearray()
         self._reader = FrameReader()
 
     @property
     def pid(self) -> int:
+        """The process's id."""
         return self.process.pid
+
+    @property
+    def finishing(self) -> bool:
+        """Whether it was told that nothing more comes."""
+        return self.finish_by < FOREVER
 
     def room(self) -> int:
         """How many more leases to give it now. Only when half of the window is used up, so that
@@ -97,11 +111,11 @@ class Child:
         """Write what the pipe takes without blocking; whether anything is left."""
         try:
             while self._unsent:
-                self._unsent = self._unsent[os.write(self.tasks, self._unsent) :]
+                del self._unsent[: os.write(self.tasks, self._unsent)]
         except BlockingIOError:
             return True
         except BrokenPipeError:
-            self._unsent = b""  # it is gone, and will be buried
+            self._unsent.clear()  # it is gone, and will be buried
         return False
 
     def collect(self) -> list[Finished]:
@@ -110,9 +124,8 @@ class Child:
         for values in self._read():
             if values == GREETING:
                 self.ready = True
-                continue
-            lease = self.held.pop(values[0])
-            finished.append(unpack_outcome(values, lease))
+            elif values[0] in self.held:
+                finished.append(unpack_outcome(values, self.held.pop(values[0])))
         if finished:
             self.progress = time.monotonic()
             self.done += len(finished)
@@ -135,16 +148,16 @@ class Child:
         if not self.finishing:
             os.close(self.tasks)
             self.tasks = -1
-            self.finishing = True
+            self.finish_by = time.monotonic() + GRACE_SECONDS
 
     def kill(self) -> None:
         """End it now."""
         self.process.kill()
 
-    def wait(self, seconds: float) -> None:
-        """Wait until it is gone; end it when that takes longer than `seconds`."""
+    def wait(self) -> None:
+        """Wait until it is gone; end it when that takes longer than `finish_by`."""
         try:
-            self.process.wait(seconds)
+            self.process.wait(max(0.0, min(self.finish_by - time.monotonic(), GRACE_SECONDS)))
         except subprocess.TimeoutExpired:
             self.kill()
             self.process.wait()
@@ -172,6 +185,8 @@ class Child:
                 values += self._reader.feed(data)
         except BlockingIOError:
             pass
+        except (EOFError, TypeError, ValueError):
+            self.kill()  # something in it wrote to the pipe that is no frame; it can't be believed
         return values
 
     def _learn(self, finished: list[Finished]) -> None:

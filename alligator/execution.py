@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from typing import NamedTuple
@@ -96,12 +97,20 @@ def outcome_of(task: Task, lease: Lease, error: BaseException | None, worker: st
         Exception: the task cannot be queued again, or its options make no sense any more.
     """
     if error is None:
-        seconds = float(task.result_ttl)
+        seconds = _seconds(task.result_ttl)
         return Ack(lease, body.dump_result(task.result) if seconds else b"", seconds)
     failure = failure_of(error, worker)
     if task.status == RETRYING:
-        return Retry(lease, encode(task), float(task.backoff), failure)
+        return Retry(lease, encode(task), _seconds(task.backoff), failure)
     return Fail(lease, failure)
+
+
+def _seconds(value: float) -> float:
+    """Return a duration that a hook may have spoilt, or raise ValueError or TypeError."""
+    seconds = float(value)
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"{value!r} is not a number of seconds")
+    return seconds
 
 
 def encode(task: Task) -> bytes:

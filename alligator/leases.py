@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .backends.base import Backend, Capability, Lease
-from .exceptions import BrokerError
 
 log = logging.getLogger("alligator.worker")
 
@@ -83,7 +82,7 @@ class LeaseKeeper:
     def _extend(self, held: list[Lease]) -> None:
         try:
             kept = self._client.extend(held)
-        except BrokerError as error:
+        except Exception as error:  # whatever it was, the next leases need this thread
             log.warning("could not extend %d leases: %s", len(held), error)
             return
         for lease, still in zip(held, kept, strict=True):

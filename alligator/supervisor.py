@@ -21,12 +21,11 @@ from types import FrameType
 
 from .backends.base import Backend, Capability, Fail, Failure, Lease, Outcome, Release
 from .backoff import Backoff
-from .children import WORK_AHEAD, Child
+from .children import FOREVER, WORK_AHEAD, Child
 from .constants import ALL
-from .exceptions import BrokerError, UnsupportedByBroker
+from .exceptions import AlligatorException, BrokerError, UnsupportedByBroker
 from .gator import Gator
 from .logs import configure
-from .workers import FIRST_PAUSE, LONGEST_PAUSE
 
 log = logging.getLogger("alligator.worker")
 
@@ -44,11 +43,6 @@ LONG_SECONDS = 2 * WORK_AHEAD
 
 #: A child that ends sooner than this after its start counts as dying at once.
 SHORT_LIFE = 1.0
-
-#: Seconds that idle children have to end by themselves.
-GRACE_SECONDS = 2.0
-
-FOREVER = float("inf")
 
 
 @dataclass(frozen=True)
@@ -104,8 +98,8 @@ class Supervisor:
         self._signals: list[int] = []
         self._wakeups, self._wake = socket.socketpair()
         self._drain_until = FOREVER
-        self._broker = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
-        self._starts = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        self._broker = Backoff()
+        self._starts = Backoff()
         self._ever_ready = False
 
     def run(self) -> int:
@@ -177,11 +171,12 @@ class Supervisor:
         """The monotonic times at which the loop has something to do even if nothing happens."""
         yield time.monotonic() + IDLE_SECONDS
         yield self._drain_until
-        if self._broker.until:
+        if self._broker.waiting():
             yield self._broker.until
         if self._missing() and not self._stopping:
             yield self._starts.until
         for child in self._children:
+            yield child.finish_by
             if child.held:
                 yield self._extended + self._client.lease_seconds / 3
             if len(child.held) > 1:
@@ -198,6 +193,8 @@ class Supervisor:
             self._ever_ready |= child.ready
             if gone:
                 self._bury(child)
+            elif now > child.finish_by:
+                child.kill()
             elif self._stopping or (len(child.held) > 1 and now > child.progress + LONG_SECONDS):
                 self._outcomes += map(Release, child.take_back())
             if 0 < self._settings.max_tasks <= child.done and not child.held:
@@ -214,8 +211,7 @@ class Supervisor:
         except BrokerError as error:
             self._step_back(error)
             return
-        if self._broker.reset():
-            log.warning("the broker is back")
+        self._broker_answered()
         for outcome, accepted in zip(self._outcomes, settled.accepted, strict=True):
             if not accepted:
                 log.warning(
@@ -264,12 +260,21 @@ class Supervisor:
         except BrokerError as error:
             self._step_back(error)
             return
-        for lease, still in zip(held, kept, strict=True):
-            if not still:
-                log.warning(
-                    "lost its lease while it runs; another worker may run it too",
-                    extra={"task_id": lease.task_id, "queue": lease.queue},
-                )
+        self._broker_answered()
+        lost = {lease for lease, still in zip(held, kept, strict=True) if not still}
+        for child in self._children:
+            if not lost.isdisjoint(child.held.values()):
+                # What it has not started it should not start: others have it, or may take it.
+                self._outcomes += map(Release, child.take_back())
+        for lease in lost:
+            log.warning(
+                "lost its lease; another worker may run it too",
+                extra={"task_id": lease.task_id, "queue": lease.queue},
+            )
+
+    def _broker_answered(self) -> None:
+        if self._broker.reset():
+            log.warning("the broker is back")
 
     def _step_back(self, error: BrokerError) -> None:
         if self._broker.again():
@@ -288,9 +293,14 @@ class Supervisor:
         if self._stopping or self._starts.waiting():
             return
         for _ in range(self._missing()):
-            child = Child(
-                self._settings.imports, self._settings.log_format, self._settings.log_level
-            )
+            settings = self._settings
+            try:
+                child = Child(settings.imports, settings.log_format, settings.log_level)
+            except OSError as error:
+                raise AlligatorException(
+                    f"could not start process {len(self._children) + 1} of {settings.processes}: "
+                    f"{error}; ask for fewer, or raise the limit (ulimit -n, ulimit -u)"
+                ) from error
             self._children.append(child)
             self._selector.register(child.outcomes, selectors.EVENT_READ)
             log.debug("started process %d", child.pid)
@@ -321,32 +331,46 @@ class Supervisor:
             return
         if not child.held:
             log.error("process %d died: %s", child.pid, cause)
-        if child.done or child.held or child.age() > SHORT_LIFE:
+        if child.ready and (child.done or child.held or child.age() > SHORT_LIFE):
             self._starts.reset()
         else:
             self._starts.again()
 
     def _end_children(self) -> None:
-        """Let idle children end by themselves, end the others, and hand back what they held."""
+        """End the children that run something and hand back what they held; let the others end by
+        themselves. The broker comes first, in case somebody's patience with us is running out."""
         for child in self._children:
             self._outcomes += map(Release, child.take_back())
-            child.kill() if child.held else child.finish()
-        for child in self._children:
-            child.wait(GRACE_SECONDS)
+        busy = [child for child in self._children if child.held]
+        for child in busy:
+            child.kill()
+        for child in busy:
+            child.wait()
             self._outcomes += (one.outcome for one in child.collect())
             for lease in child.held.values():
                 log.warning(
                     "handed back unfinished", extra={"task_id": lease.task_id, "queue": lease.queue}
                 )
                 self._outcomes.append(Release(lease))
+        self._settle_for_good()
+        for child in self._children:
+            child.finish()
+        for child in self._children:
+            child.wait()
             child.close()
         self._children.clear()
         self._selector.close()
-        if self._outcomes:
-            try:
+
+    def _settle_for_good(self) -> None:
+        try:
+            # A broker that does not answer has been asked often enough.
+            if self._outcomes and not self._broker.failures:
                 self._client.settle(self._outcomes)
-            except BrokerError as error:
-                log.error("%d leases stay until their time is up: %s", len(self._outcomes), error)
+                self._outcomes.clear()
+        except BrokerError as error:
+            self._step_back(error)
+        if self._outcomes:
+            log.error("%d leases stay until their time is up", len(self._outcomes))
 
     # -- signals ----------------------------------------------------------------------------
 

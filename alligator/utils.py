@@ -132,7 +132,7 @@ def import_module(module_name: str) -> ModuleType:
         missing = f": it needs {error.name}, which is missing" if outside else ""
         raise UnknownModuleError(
             f"no module named {module_name!r} could be imported{missing}; is its folder on the "
-            "worker's module path?"
+            "module path?"
         ) from error
     except (Exception, SystemExit) as error:
         raise UnknownModuleError(

@@ -23,9 +23,6 @@ from .gator import Gator
 
 log = logging.getLogger("alligator.worker")
 
-#: Seconds between looks for a broker that went away: the first, and the most.
-FIRST_PAUSE, LONGEST_PAUSE = 0.1, 5.0
-
 
 class Worker:
     """Consumes queues in this process; `gator worker` runs many processes of the kind.
@@ -151,7 +148,7 @@ class Worker:
         self._report(done)
 
     def _loop(self, wake: _Wake) -> None:
-        away = Backoff(FIRST_PAUSE, LONGEST_PAUSE)
+        away = Backoff()
         reached = False
         while not self._finished():
             try:
@@ -233,4 +230,6 @@ class _Wake:
         return self._reading.fileno()
 
     def wait(self, seconds: float) -> None:
-        select.select([self._reading], [], [], max(0.0, seconds))
+        poll = select.poll()  # select() knows no descriptor above 1023
+        poll.register(self._reading, select.POLLIN)
+        poll.poll(max(0.0, seconds) * 1000)

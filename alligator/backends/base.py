@@ -8,10 +8,10 @@ The life of a task, by the verb that moves it::
 
     push ──► waiting ◄─────────────── due ── delayed | retrying
       │         │  ▲                            ▲
-      │         │  └─ lease lost, Release       │ Retry
-      │         ▼                               │
-      │      running ── Ack ──► gone      ──────┘
-      │         │
+      │ reserve │  │ Release, lease lost        │ Retry
+      │         ▼  │                            │
+      │       running ──────────────────────────┘
+      │         ├─ Ack ──► gone
       │         └─ Fail ──► failed ── requeue ──► waiting
       └──► blocked ── the last task it depends on is acked ──► waiting | delayed
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Collection, Sequence
-from select import select
 from typing import ClassVar, NoReturn
 
 from ..exceptions import UnsupportedByBroker
@@ -79,7 +79,10 @@ class FiveVerbBackend(Backend):
 
     def wait(self, queues: Sequence[str], timeout: float, wake_on: int | None = None) -> None:
         # Whoever waits has just found nothing to pop; a length counts delayed tasks too.
-        select([] if wake_on is None else [wake_on], [], [], timeout)
+        poll = select.poll()
+        if wake_on is not None:
+            poll.register(wake_on, select.POLLIN)
+        poll.poll(timeout * 1000)
 
     def claim(self, task_id: str, force: bool = False) -> Lease | None:
         body = self.verbs.get(self._queue, task_id)

@@ -135,18 +135,19 @@ def translate(error: Exception, where: str) -> BrokerError:
         where: the DSN as it may be shown.
     """
     code = code_of(error)
+    said = str(error).rstrip(".")  # the sentence goes on
     if code in REMEDIES:
-        return BrokerRefused(f"{where}: Redis refuses ({code}): {error}; {REMEDIES[code]}")
+        return BrokerRefused(f"{where}: Redis refuses ({code}): {said}; {REMEDIES[code]}")
     if code in NOT_NOW:
         return BrokerUnreachable(
-            f"{where}: Redis cannot serve now ({code}): {error}; try again when it is up"
+            f"{where}: Redis cannot serve now ({code}): {said}; try again when it is up"
         )
     redis = driver()
     if isinstance(error, (redis.ConnectionError, redis.TimeoutError, OSError)):
         return BrokerUnreachable(
-            f"{where}: no answer from Redis: {error}; check that it runs and can be reached"
+            f"{where}: no answer from Redis: {said}; check that it runs and can be reached"
         )
-    return BrokerRefused(f"{where}: Redis answered: {error}; is this a Redis server, 6.0 or newer?")
+    return BrokerRefused(f"{where}: Redis answered: {said}; is this a Redis server, 6.0 or newer?")
 
 
 def code_of(error: Exception) -> str | None:

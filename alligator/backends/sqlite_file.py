@@ -142,7 +142,7 @@ class QueueFile:
                 with self._locked():
                     self._set_up(connection)
             connection.execute("PRAGMA synchronous = FULL")  # an acknowledged push is on the disk
-            # Ids are random, so a log of 16 MB writes many a page of their index back just once.
+            # A log of 16 MB writes a page that many tasks change back just once.
             connection.execute("PRAGMA wal_autocheckpoint = 4000")
             connection.execute("PRAGMA journal_size_limit = 33554432")
             connection.execute("PRAGMA cache_size = -16000")

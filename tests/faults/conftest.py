@@ -32,7 +32,7 @@ def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
     started: list[subprocess.Popen[str]] = []
     log = tmp_path / "worker.log"
 
-    def start(dsn: str, *options: str) -> subprocess.Popen[str]:
+    def start(dsn: str, *options: str, path: str = "") -> subprocess.Popen[str]:
         with log.open("a") as stderr:
             process = subprocess.Popen(
                 [sys.executable, "-m", "alligator", "worker", "--dsn", dsn, *options],
@@ -40,7 +40,7 @@ def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
-                env={**os.environ, "XDG_STATE_HOME": str(tmp_path)},
+                env={**os.environ, "XDG_STATE_HOME": str(tmp_path), "PYTHONPATH": path},
             )
         started.append(process)
         return process

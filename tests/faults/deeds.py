@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -26,6 +27,13 @@ def lines(evidence: str | Path) -> list[str]:
 
 def quick(evidence: str, name: str) -> None:
     note(evidence, name)
+
+
+def quick_or_not(evidence: str, name: str, slow: bool) -> None:
+    """Sit on those behind for longer than they wait with patience, when slow."""
+    note(evidence, name)
+    if slow:
+        time.sleep(0.15)
 
 
 def once_stuck(evidence: str) -> None:
@@ -73,3 +81,20 @@ def who(evidence: str) -> None:
 
 def loaded(evidence: str, module: str) -> None:
     note(evidence, f"loaded {module in sys.modules}")
+
+
+def fork_away(evidence: str) -> None:
+    """What a program does to become a daemon: the copy goes its own way, this process goes on."""
+    if os.fork() == 0:
+        sys.exit(0)
+    note(evidence, "forked")
+
+
+def leave_a_thread(evidence: str) -> None:
+    """Leave a thread that keeps the process from ending by itself."""
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    note(evidence, f"pid {os.getpid()}")
+
+
+def measure(evidence: str, text: str) -> None:
+    note(evidence, f"length {len(text)}")

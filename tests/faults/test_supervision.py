@@ -29,6 +29,50 @@ def test_a_child_is_replaced_after_its_share_of_tasks(
     assert sorted(pids.count(pid) for pid in set(pids)) == [1, 3, 3, 3]
 
 
+def test_a_child_that_does_not_end_by_itself_is_ended(
+    sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str
+) -> None:
+    gator = gator_for(sqlite_dsn)
+    gator.push_many(Task().to_call(deeds.leave_a_thread, evidence) for _ in range(3))
+
+    worker = start_worker(sqlite_dsn, "--max-tasks", "1")
+
+    eventually(lambda: len(noted(evidence, "pid")) == 3, "each task has run")
+    pids = noted(evidence, "pid")
+    assert len(set(pids)) == 3
+    eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in pids), "they are gone")
+    assert worker.poll() is None
+
+
+def test_tasks_that_are_handed_back_again_and_again_all_run_once(
+    sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str
+) -> None:
+    calls = [
+        Task().to_call(deeds.quick_or_not, evidence, f"quick {number}", number % 30 == 29)
+        for number in range(600)
+    ]
+    gator_for(sqlite_dsn).push_many(calls)
+
+    assert start_worker(sqlite_dsn, "-c", "2", "--burst", "--log-level", "error").wait(60) == 0
+
+    assert sorted(map(int, noted(evidence, "quick"))) == list(range(600))
+
+
+def test_a_task_may_fork(
+    sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str
+) -> None:
+    gator = gator_for(sqlite_dsn)
+    for number in range(5):
+        gator.task(deeds.fork_away, evidence)
+        gator.task(deeds.quick, evidence, f"quick {number}")
+
+    assert start_worker(sqlite_dsn, "--burst").wait(60) == 0
+
+    assert len(noted(evidence, "forked")) == 5
+    assert noted(evidence, "quick") == [str(number) for number in range(5)]
+    assert gator.client.counts("all").failed == 0
+
+
 def test_both_children_take_part(
     sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str, tmp_path: Path
 ) -> None:
@@ -53,6 +97,16 @@ def test_a_module_that_cannot_be_imported_ends_the_worker(
     log = (tmp_path / "worker.log").read_text()
     assert "no module named 'no.such.module'" in log
     assert log.count("--import") == 1, "it is tried once, not for ever"
+
+
+def test_a_module_that_fails_late_ends_the_worker_too(
+    sqlite_dsn: str, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    (tmp_path / "heavy.py").write_text("import time; time.sleep(1.2); raise ImportError('no')")
+
+    worker = start_worker(sqlite_dsn, "--import", "heavy", path=str(tmp_path))
+
+    assert worker.wait(30) == 1
 
 
 def test_an_imported_module_is_there_before_the_first_task(

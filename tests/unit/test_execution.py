@@ -136,8 +136,8 @@ def test_a_hook_that_spoils_the_task_fails_it(hook: Callable[..., None]) -> None
 def test_a_task_that_cannot_go_back_fails_with_its_own_error_and_why() -> None:
     outcome = run(Task(on_error=tasks.unreadable_options).to_call(tasks.fail)).outcome
     assert isinstance(outcome, Fail)
-    assert outcome.failure.error == "ValueError: no such user"
-    assert "not queued again: UnserialisableTask: args[0] is" in outcome.failure.traceback
+    reason = "(not queued again: UnserialisableTask: args[0] is"
+    assert outcome.failure.error.startswith(f"ValueError: no such user {reason}")
 
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"[]", b"{}", b'{"task_id": "x"}', b"[" * 100_000])
