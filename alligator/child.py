@@ -17,11 +17,16 @@ from . import execution, logs
 from .backends.base import Ack, Lease, Retry
 from .channel import FrameReader, Permits, frame, pack_outcome
 from .exceptions import AlligatorException
+from .redaction import learn
 from .tasks import Task
 from .utils import import_module
 
 #: What a child says first, once its imports are done.
 GREETING = "ready"
+
+#: The variable that has the worker's DSN. The child speaks to no broker, but a task that pushes
+#: others meets the same one with it, and its password is hidden in what is logged and kept.
+DSN_VARIABLE = "GATOR_DSN"
 
 #: Its exit code when they are not.
 NOT_READY = 3
@@ -58,6 +63,7 @@ def main(settings: Settings) -> int:
         signal.signal(number, lambda _number, _frame: None)
     for descriptor in settings[:3]:
         os.set_inheritable(descriptor, False)
+    learn(os.environ.get(DSN_VARIABLE, ""))
     logs.configure(settings.log_format, settings.log_level)
     try:
         for module in settings.imports:

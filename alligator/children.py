@@ -12,7 +12,7 @@ from typing import Any
 
 from .backends.base import Lease
 from .channel import MAX_PERMITS, Finished, FrameReader, Permits, frame, unpack_outcome
-from .child import GREETING, Settings
+from .child import DSN_VARIABLE, GREETING, Settings
 
 #: Seconds of work a child may hold, and the most tasks.
 WORK_AHEAD, MOST_AHEAD = 0.05, 500
@@ -40,7 +40,8 @@ class Child:
         progress: the monotonic time when it last started a task, as far as can be told from here.
     """
 
-    def __init__(self, imports: Sequence[str], log_format: str, log_level: str) -> None:
+    def __init__(self, dsn: str, imports: Sequence[str], log_format: str, log_level: str) -> None:
+        """Start the process; see `child.Settings` and `child.DSN_VARIABLE`."""
         tasks_out, self.tasks = os.pipe()
         self._permits = Permits.make()
         self.outcomes, outcomes_in = os.pipe()
@@ -59,6 +60,7 @@ class Child:
             self.process = subprocess.Popen(
                 settings.command(),
                 stdin=subprocess.DEVNULL,
+                env={**os.environ, DSN_VARIABLE: dsn},
                 pass_fds=(tasks_out, self._permits.reading, outcomes_in),
             )
         except OSError:

@@ -11,6 +11,7 @@ from . import body
 from .backends.base import MAX_TRACEBACK, Ack, Fail, Failure, Lease, Outcome, Retry
 from .constants import RETRYING
 from .exceptions import UndecodableTask, UnknownCallableError, UnknownModuleError
+from .redaction import redacted
 from .tasks import Task
 
 #: Errors that another try on this machine would only repeat.
@@ -137,7 +138,10 @@ def failure_of(error: BaseException, worker: str) -> Failure:
         trace = "".join(traceback.format_exception(error))
     except Exception:
         trace = ""
-    # Lone surrogates would not survive a broker's encoding.
-    printable = text[:1000].encode(errors="backslashreplace").decode()
-    trace = trace[-MAX_TRACEBACK:].encode(errors="backslashreplace").decode()
-    return Failure(printable, trace, time.time(), worker)
+    return Failure(_storable(text[:1000]), _storable(trace[-MAX_TRACEBACK:]), time.time(), worker)
+
+
+def _storable(text: str) -> str:
+    # A lone surrogate would not survive a broker's encoding, and who may look at a queue need not
+    # be told the password in a driver's message.
+    return redacted(text.encode(errors="backslashreplace").decode())

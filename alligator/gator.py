@@ -14,7 +14,8 @@ from .backends.base import Capability, Entry, FinishedState, FiveVerbs, Lease, O
 from .backends.five_verbs import complete
 from .backends.registry import client_class
 from .constants import ALL, RETRYING
-from .exceptions import TaskFailed
+from .exceptions import InvalidTask, TaskFailed
+from .interrupts import noting_interrupts
 from .leases import LeaseKeeper
 from .tasks import Task
 
@@ -155,6 +156,7 @@ class Gator:
         return tasks
 
     def _queue(self, tasks: list[Task]) -> None:
+        _check_order(tasks)
         entries = [self._entry(task) for task in tasks]
         if entries:
             receipts = self.client.push_many(self.queue_name, entries)
@@ -245,8 +247,9 @@ class Gator:
         return settled.leases
 
     def _finish(self, lease: Lease, raises: bool = True) -> Task:
-        done = self.run_lease(lease)
-        if isinstance(done.error, KeyboardInterrupt):
+        with noting_interrupts() as interrupts:
+            done = self.run_lease(lease)
+        if isinstance(done.error, KeyboardInterrupt) and interrupts:
             # Somebody at the keyboard stopped us: that is not the task's failure.
             self.settle(Release(done.outcome.lease))
             raise done.error
@@ -299,6 +302,19 @@ class Gator:
                 "dropped, or was pushed without result_ttl, or the result's time ran out"
             )
         raise TaskFailed(finished.failure.error if finished.failure else f"task {task_id} failed")
+
+
+def _check_order(tasks: list[Task]) -> None:
+    """Raise InvalidTask when a task depends on a later one of the same push: the broker, which does
+    not hold that one yet, would take it for done."""
+    position = {task.task_id: number for number, task in enumerate(tasks)}
+    for number, task in enumerate(tasks):
+        for other in task.depends_on:
+            if position.get(other, -1) >= number:
+                raise InvalidTask(
+                    f"task {task.task_id!r} depends on {other!r}, which comes later in the same "
+                    "push (or is the task itself); put it first"
+                )
 
 
 class Options:

@@ -6,6 +6,8 @@ import json
 import logging
 import time
 
+from .redaction import redacted
+
 LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("text", "json")
 
@@ -47,7 +49,7 @@ class _TextLines(logging.Formatter):
                 parts.append(f"{name}={shown}")
         if record.exc_info:
             parts.append("\n" + self.formatException(record.exc_info))
-        return " ".join(parts)
+        return redacted(" ".join(parts))
 
 
 class _JsonLines(logging.Formatter):
@@ -66,4 +68,4 @@ class _JsonLines(logging.Formatter):
                 line[name] = round(value, 6) if isinstance(value, float) else value
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(line)
+        return redacted(json.dumps(line))

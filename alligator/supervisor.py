@@ -26,6 +26,7 @@ from .constants import ALL
 from .exceptions import AlligatorException, BrokerError, UnsupportedByBroker
 from .gator import Gator
 from .logs import configure
+from .redaction import learn
 
 log = logging.getLogger("alligator.worker")
 
@@ -112,6 +113,7 @@ class Supervisor:
         Raises:
             BrokerError: the broker could not be reached at the start, or refuses to work.
         """
+        learn(self._settings.dsn)
         configure(self._settings.log_format, self._settings.log_level)
         version = self._client.ping()
         names = ", ".join(self._queues)
@@ -295,7 +297,9 @@ class Supervisor:
         for _ in range(self._missing()):
             settings = self._settings
             try:
-                child = Child(settings.imports, settings.log_format, settings.log_level)
+                child = Child(
+                    settings.dsn, settings.imports, settings.log_format, settings.log_level
+                )
             except OSError as error:
                 raise AlligatorException(
                     f"could not start process {len(self._children) + 1} of {settings.processes}: "

@@ -356,10 +356,13 @@ def _delay(
         by = by.total_seconds()
     if by is not None:
         return time.time() + float(_at_least_zero("delay_by", by))
+    if isinstance(until, datetime.date) and not isinstance(until, datetime.datetime):
+        until = datetime.datetime(until.year, until.month, until.day)
     if isinstance(until, datetime.datetime):
-        return until.timestamp()
-    if isinstance(until, datetime.date):
-        return datetime.datetime(until.year, until.month, until.day).timestamp()
+        try:
+            until = until.timestamp()
+        except (ValueError, OverflowError, OSError) as error:  # far before or after our time
+            raise InvalidTask(f"delay_until {until!r} is no time to wait for: {error}") from error
     if until is None:
         return None
     return float(_at_least_zero("delay_until", until))

@@ -69,6 +69,12 @@ def terminate_this_process(path: str = os.devnull) -> None:
     append(path, "finished")
 
 
+def press_control_c() -> None:
+    """Send this process what the terminal sends."""
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(10)  # the signal ends it
+
+
 def interrupt_this_process_twice(path: str) -> None:
     """Send the signal of Control-C to the process it runs in, and again; the second ends it."""
     os.kill(os.getpid(), signal.SIGINT)

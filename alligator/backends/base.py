@@ -257,10 +257,10 @@ class FiveVerbs(Protocol):
     ) -> str:
         """Add a task; return the id under which `get` finds it."""
 
-    def pop(self, queue_name: str) -> bytes | None:
+    def pop(self, queue_name: str) -> bytes | str | None:
         """Remove the next task that is due and return its data."""
 
-    def get(self, queue_name: str, task_id: str) -> bytes | None:
+    def get(self, queue_name: str, task_id: str) -> bytes | str | None:
         """Remove one task and return its data."""
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .. import dsn
-from ..exceptions import InvalidDSN
+from ..exceptions import InvalidDSN, MissingDriver
 
 #: Entry points of this group add schemes: `myscheme = package.module:Client`.
 GROUP = "alligator.backends"
@@ -29,6 +29,7 @@ def client_class(conn_string: str) -> Callable[[str], Any]:
 
     Raises:
         InvalidDSN: it cannot be read, or no backend answers to its scheme.
+        MissingDriver: the backend that another package registered cannot be loaded.
     """
     scheme = dsn.parse(conn_string).scheme
     if scheme in _BUILT_IN:
@@ -40,7 +41,12 @@ def client_class(conn_string: str) -> Callable[[str], Any]:
     others = entry_points(group=GROUP)
     for entry_point in others:
         if entry_point.name == scheme:
-            added: Callable[[str], Any] = entry_point.load()
+            try:
+                added: Callable[[str], Any] = entry_point.load()
+            except (ImportError, AttributeError) as error:
+                raise MissingDriver(
+                    f"the backend for {scheme!r}, {entry_point.value}, cannot be loaded: {error}"
+                ) from error
             return added
     known = ", ".join(sorted({*_BUILT_IN, *others.names}))
     raise InvalidDSN(

@@ -98,3 +98,8 @@ def leave_a_thread(evidence: str) -> None:
 
 def measure(evidence: str, text: str) -> None:
     note(evidence, f"length {len(text)}")
+
+
+def tell_the_dsn(password: list[str]) -> None:
+    """Fail with a message like those of drivers that know no better."""
+    raise ConnectionError(f"{os.environ['GATOR_DSN']} refuses the password {'/'.join(password)}")

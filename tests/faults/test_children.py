@@ -21,7 +21,7 @@ from .conftest import ROOT, noted, pid_when_started
 @pytest.fixture
 def child(monkeypatch: pytest.MonkeyPatch) -> Iterator[Child]:
     monkeypatch.chdir(ROOT)
-    made = Child((), "text", "error")
+    made = Child("sqlite:///unused.db", (), "text", "error")
     eventually(lambda: made.collect() is not None and made.ready, "the child is ready")
     yield made
     made.kill()

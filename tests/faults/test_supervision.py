@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from alligator import Gator, Task
+from alligator.backends.base import State
 
 from ..servers import eventually, redis_server
 from . import deeds
@@ -161,3 +162,22 @@ def test_a_worker_outlives_a_restart_of_its_broker(
         assert worker.poll() is None
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(30) == 0
+
+
+def test_the_password_of_the_broker_is_neither_logged_nor_kept(
+    start_worker: StartWorker, gator_for: GatorFor, tmp_path: Path
+) -> None:
+    with redis_server(tmp_path, "--requirepass", "s3cr/et") as server:
+        dsn = server.dsn.replace("redis://", "redis://:s3cr%2Fet@")
+        gator = gator_for(dsn)
+        # Halves, since the arguments are the user's own and are kept as they are.
+        gator.task(deeds.tell_the_dsn, ["s3cr", "et"])
+
+        assert start_worker(dsn, "--burst").wait(30) == 0
+
+        (failed,) = gator.client.peek("all", State.FAILED).records
+        shown = (tmp_path / "worker.log").read_text() + str(failed.failures)
+        assert "ConnectionError: redis://:***@127.0.0.1" in shown
+        assert "refuses the password ***" in shown
+        assert "s3cr/et" not in shown
+        assert "s3cr%2Fet" not in shown

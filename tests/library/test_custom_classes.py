@@ -225,7 +225,7 @@ def test_nothing_is_popped_from_five_verbs_until_it_is_run(verbs: Gator) -> None
 
 
 def test_control_c_puts_a_five_verb_task_back_under_its_id(verbs: Gator) -> None:
-    task = verbs.task(tasks.interrupt)
+    task = verbs.task(tasks.press_control_c)
     with pytest.raises(KeyboardInterrupt):
         verbs.pop()
     assert verbs.client.cancel(task.task_id) is not None

@@ -280,10 +280,29 @@ def test_a_task_that_exits_fails(gator: Gator) -> None:
 
 
 def test_control_c_is_no_failure_of_the_task(gator: Gator) -> None:
-    task = gator.task(tasks.interrupt)
+    task = gator.task(tasks.press_control_c)
     with pytest.raises(KeyboardInterrupt):
         gator.pop()
     assert state_of(gator, task) is State.WAITING
+    assert only(gator, State.WAITING).deliveries == 0
+
+
+def test_a_keyboard_interrupt_that_a_task_raises_itself_is_its_failure(gator: Gator) -> None:
+    gator.task(tasks.interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        gator.pop()
+    assert only(gator, State.FAILED).failures[-1].error == "KeyboardInterrupt"
+    assert gator.pop() is None
+
+
+def test_tasks_of_one_push_may_depend_on_earlier_ones_only(gator: Gator) -> None:
+    first = Task().to_call(tasks.nothing)
+    second = Task(depends_on=first).to_call(tasks.nothing)
+
+    with pytest.raises(InvalidTask, match=f"{first.task_id}.*comes later in the same push"):
+        gator.push_many([second, first])
+
+    assert gator.len() == 0
 
 
 # -- by id ----------------------------------------------------------------------------------------

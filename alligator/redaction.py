@@ -1,0 +1,39 @@
+"""Keeping the passwords of DSNs out of whatever is shown or stored."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from urllib.parse import unquote
+
+# A password may hold any character but a space or a quote, so it ends at the last "@" of the word.
+_IN_ADDRESS = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://[^\s:/?#@]*:)[^\s'\"]*@")
+_IN_OPTIONS = re.compile(r"(?i)([?&][^=&\s]*password[^=&\s]*=)[^&\s'\"]*")
+
+_known: set[str] = set()
+
+
+def passwords(dsn: str) -> set[str]:
+    """Return a DSN's passwords, as they are written and as they are meant."""
+    found = [dsn.partition("://")[2].rpartition("@")[0].partition(":")[2]]
+    found += [pair[0].removeprefix(pair[1]) for pair in _IN_OPTIONS.finditer(dsn)]
+    return {form for password in found for form in (password, unquote(password))} - {""}
+
+
+def learn(dsn: str) -> None:
+    """Have a DSN's passwords hidden in this process even where they stand alone."""
+    _known.update(passwords(dsn))
+
+
+def redacted(text: str, secrets: Iterable[str] = ()) -> str:
+    """Return `text` with `***` for every password of a DSN in it, and for each secret.
+
+    Args:
+        secrets: what else to hide, besides what was learnt.
+    """
+    if "://" in text or "?" in text or "&" in text:
+        text = _IN_OPTIONS.sub(r"\1***", _IN_ADDRESS.sub(r"\1***@", text))
+    for secret in _known.union(secrets):
+        # As a whole word: a one-letter password must not turn every sentence into stars.
+        text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
+    return text

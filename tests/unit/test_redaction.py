@@ -1,0 +1,49 @@
+"""Passwords of DSNs stay out of what is shown or stored."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from alligator.redaction import passwords, redacted
+
+DSN = "redis://ann:s3cr%2Fet@host:6379/0?ssl_password=0ther&lease=3"
+
+
+def test_both_spellings_of_each_password_are_known() -> None:
+    assert passwords(DSN) == {"s3cr%2Fet", "s3cr/et", "0ther"}
+    assert passwords("sqlite:///queue.db") == set()
+
+
+def test_a_dsn_within_a_text_loses_its_passwords() -> None:
+    text = f"cannot reach {DSN}; trying again"
+
+    assert redacted(text) == (
+        "cannot reach redis://ann:***@host:6379/0?ssl_password=***&lease=3; trying again"
+    )
+
+
+@pytest.mark.parametrize("text", ["s3cr/et was refused", "(s3cr/et)", "'s3cr%2Fet'", "0ther"])
+def test_a_password_on_its_own_is_hidden_where_it_is_known(text: str) -> None:
+    shown = redacted(text, passwords(DSN))
+
+    assert "***" in shown
+    assert not any(password in shown for password in passwords(DSN))
+    assert redacted(text) == text
+
+
+def test_a_short_password_hides_whole_words_only() -> None:
+    assert redacted("a task is late", ("a",)) == "*** task is late"
+
+
+def test_what_is_learnt_is_hidden_everywhere_in_the_process() -> None:
+    code = (
+        "from alligator.redaction import learn, redacted\n"
+        f"learn({DSN!r})\n"
+        "print(redacted('the word is s3cr/et'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout == "the word is ***\n"
