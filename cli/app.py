@@ -29,6 +29,25 @@ COMMANDS = {
 
 ALIASES = {"enqueue": "push", "ls": "peek", "purge": "drop"}
 
+#: What other queues call it, where the spelling leads nowhere.
+ELSEWHERE = {
+    "retry": "run-task",
+    "requeue": "run-task",
+    "list": "peek",
+    "inspect": "show",
+    "info": "queues",
+    "stats": "queues",
+    "status": "queues",
+    "delete": "cancel",
+    "remove": "cancel",
+    "revoke": "cancel",
+    "clear": "drop",
+    "empty": "drop",
+    "flush": "drop",
+    "start": "worker",
+    "run": "worker",
+}
+
 EXAMPLES = """
 gator push app.tasks.report --args '[1, "weekly"]' --delay 5m
 gator worker -q mail -q all -c 4
@@ -55,7 +74,7 @@ class App(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = ALIASES.get(args[0], args[0])
         if name not in COMMANDS and not name.startswith("-"):
-            near = did_you_mean(name, (*COMMANDS, *ALIASES))
+            near = did_you_mean(ELSEWHERE.get(name, name), (*COMMANDS, *ALIASES))
             ctx.fail(f"there is no command {name!r}.{near}")
         return super().resolve_command(ctx, [name, *args[1:]])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from urllib.parse import quote, unquote
+from urllib.parse import quote
 
 import click
 
@@ -12,6 +12,7 @@ from alligator.constants import ALL
 from alligator.dsn import redact
 from alligator.exceptions import UnsupportedByBroker
 from alligator.gator import Gator
+from alligator.redaction import passwords
 
 from .errors import CliError
 from .session import Session, Settings
@@ -44,7 +45,7 @@ def open_client(session: Session) -> Backend:
 def dsn_in_force(session: Session) -> str:
     """Return the DSN of this session, having noted its password as a secret."""
     dsn = find_dsn(session.settings)
-    session.secrets = _passwords(dsn)
+    session.secrets = tuple(passwords(dsn))
     return dsn
 
 
@@ -94,10 +95,3 @@ def _own_queue() -> str:
             hint="Name a broker with --dsn or GATOR_DSN.",
         ) from error
     return f"sqlite:///{quote(os.path.join(folder, 'queue.db'))}"
-
-
-def _passwords(dsn: str) -> tuple[str, ...]:
-    """Return the DSN's password as it is written and as it is meant; () without one."""
-    credentials = dsn.partition("://")[2].rpartition("@")[0]
-    password = credentials.partition(":")[2]
-    return tuple({password, unquote(password)} - {""})

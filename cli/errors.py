@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import traceback
 
 import click
@@ -30,11 +29,6 @@ _LIBRARY = {
     "BrokerUnreachable": UNREACHABLE,
     "UnsupportedByBroker": UNSUPPORTED,
 }
-
-# Text, not compiled: only an error pays for them. A password may hold any character but a space or
-# a quote, so it ends at the last "@" of the word.
-_PASSWORD = r"(?i)(\b[a-z][a-z0-9+.-]*://[^\s:/?#@]*:)[^\s'\"]*@"
-_PASSWORD_OPTION = r"(?i)([?&][^=&\s]*password[^=&\s]*=)[^&\s'\"]*"
 
 
 class CliError(click.ClickException):
@@ -99,9 +93,9 @@ def describe(error: BaseException) -> tuple[str, str]:
     if isinstance(error, click.ClickException):
         return error.format_message(), ""
     if isinstance(error, Terminated):
-        return "stopped by SIGTERM", ""
+        return "stopped by SIGTERM", "\n".join(getattr(error, "__notes__", ()))
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        return "interrupted", ""
+        return "interrupted", "\n".join(getattr(error, "__notes__", ()))
     if _library_code(error) is not None:
         return str(error), ""
     kind = type(error).__name__
@@ -132,9 +126,8 @@ def told(error: BaseException, as_json: bool, debug: bool, secrets: tuple[str, .
 
 
 def redacted(text: str, secrets: tuple[str, ...] = ()) -> str:
-    """Return `text` with `***` for every password of a DSN in it, and for every secret."""
-    text = re.sub(_PASSWORD_OPTION, r"\1***", re.sub(_PASSWORD, r"\1***@", text))
-    for secret in secrets:
-        # As a whole word: a one-letter password must not turn every sentence into stars.
-        text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
-    return text
+    """Return `text` without passwords; see `alligator.redaction`."""
+    # Imported for errors alone: a command that works should not pay for it.
+    from alligator.redaction import redacted as hide
+
+    return hide(text, secrets)

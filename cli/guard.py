@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from . import errors
-from .output import wants_color
+from .output import is_terminal, wants_color
 from .session import Session
 
 
@@ -74,6 +74,8 @@ def _tell(error: BaseException, session: Session, arguments: list[str]) -> int:
     )
     if text.startswith("Error:") and wants_color(sys.stderr, given.color):
         text = click.style("Error:", fg="red", bold=True) + text[len("Error:") :]
+    if isinstance(error, KeyboardInterrupt | click.Abort) and is_terminal(sys.stderr):
+        text = f"\n{text}"  # the terminal has shown ^C, or a prompt, on this line
     with suppress(OSError):  # when nobody hears us, the exit code still speaks
         click.echo(text, err=True, color=True)
     return errors.exit_code_of(error)

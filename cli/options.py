@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -65,13 +65,58 @@ def global_options(of_group: bool) -> list[click.Option]:
     ]
 
 
+def _name_variable(command: str, option: click.Option) -> None:
+    """Have an option's variable named as the option is. Click would go by the parameter's name in
+    the code, and then GATOR_WORKER_QUEUE would be no more than a word in the environment."""
+    long = next(name for name in option.opts if name.startswith("--"))
+    option.envvar = f"GATOR_{command}_{long[2:]}".replace("-", "_").upper()
+    option.allow_from_autoenv = False
+
+
 class Command(click.Command):
     """A command with the global options, whose help opens with examples."""
 
-    def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
+    #: So that click leaves it to `parse_args` to refuse them with a hint.
+    allow_extra_args = True
+
+    def __init__(
+        self,
+        *args: Any,
+        examples: str = "",
+        fields: Sequence[str] = (),
+        surplus: str = "",
+        elsewhere: Mapping[str, str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Make a command; what is not named here is click's.
+
+        Args:
+            fields: what --fields takes.
+            surplus: what to do instead of giving one argument too many.
+            elsewhere: options that other queues have, and what they are called here.
+        """
         super().__init__(*args, **kwargs)
         self.examples = examples
+        self.fields = fields
+        self.surplus = surplus
+        self.elsewhere = elsewhere or {}
         self.globals = global_options(of_group=False)
+        for param in self.params:
+            if isinstance(param, click.Option):
+                _name_variable(str(self.name), param)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            left = super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            wrong = error.option_name
+            if wrong not in self.elsewhere:
+                raise
+            message = f"No such option {wrong!r}. Did you mean {self.elsewhere[wrong]!r}?"
+            raise click.UsageError(message, ctx) from error
+        if left and not ctx.resilient_parsing:
+            ctx.fail(f"unexpected argument {left[0]!r}. {self.surplus}".rstrip())
+        return left
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         return [*super().get_params(ctx), *self.globals]
@@ -85,6 +130,9 @@ class Command(click.Command):
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         write_options("Options", super().get_params(ctx), ctx, formatter)
+        if self.fields:
+            with formatter.section("Fields"):
+                formatter.write_text(", ".join(self.fields))
         write_options("Global options", self.globals, ctx, formatter)
 
 

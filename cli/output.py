@@ -7,8 +7,9 @@ import itertools
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from typing import IO, Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import IO, Any
 
 import click
 
@@ -21,20 +22,24 @@ Row = Mapping[str, Any]
 TABLE_ROWS = 500
 
 
-class Columns(NamedTuple):
+@dataclass(frozen=True)
+class Columns:
     """What a command's rows have.
 
     Attributes:
         names: all fields, in order.
         key: the one that --quiet prints.
         brief: those of a table on a terminal.
-        long: those that may be cut to fit a terminal.
+        long, optional: what such a table cuts and leaves out to fit; see tables.Fit.
+        words: how such a table words a field's values.
     """
 
     names: tuple[str, ...]
     key: str = "id"
     brief: tuple[str, ...] = ()
-    long: frozenset[str] = frozenset()
+    long: Mapping[str, int] = field(default_factory=dict)
+    optional: tuple[str, ...] = ()
+    words: Mapping[str, Callable[[Any], str]] = field(default_factory=dict)
 
 
 class Output:
@@ -90,15 +95,15 @@ class Output:
                 self.line(_text(row[columns.key]))
         elif self.format == "json":
             for row in rows:
-                self.line(_json({name: row[name] for name in names}))
+                self.line(_object({name: row[name] for name in names}))
         elif self.format == "csv":
             write = csv.writer(sys.stdout, lineterminator="\n").writerow
             write(names)
             for row in rows:
                 write([_text(row[name]) for name in names])
-        elif self.format == "tsv" or (self.format is None and not _is_terminal(sys.stdout)):
+        elif self.format == "tsv" or (self.format is None and not is_terminal(sys.stdout)):
             for row in rows:
-                self.line("\t".join(_escaped(_text(row[name])) for name in names))
+                self.line("\t".join(_cells(row, names)))
         else:
             self._tables(rows, columns, names)
         return next(counted)
@@ -119,10 +124,10 @@ class Output:
             if "id" in record:
                 self.line(_text(record["id"]))
         elif format == "json":
-            self.line(_json(shown))
+            self.line(_object(shown))
         elif format == "csv":
             self.rows([record], Columns(names))
-        elif format is None and _is_terminal(sys.stdout):
+        elif format is None and is_terminal(sys.stdout):
             sys.stdout.writelines(f"{line}\n" for line in _block(shown))
         else:
             pairs = [{"field": name, "value": value} for name, value in shown.items()]
@@ -138,21 +143,19 @@ class Output:
         return self.fields or columns.names
 
     def _tables(self, rows: Iterator[Row], columns: Columns, names: tuple[str, ...]) -> None:
-        from .tables import Layout, table  # tabulate is slow to import, and often not needed
+        # tabulate is slow to import, and often not needed
+        from .tables import Fit, fitted_table, table
 
-        fitted = self.format is None
-        brief = fitted and not self.fields and bool(columns.brief)
-        layout = Layout(
-            format="simple" if self.format in (None, "table") else str(self.format),
-            fitted=fitted,
-            hide_empty=brief,
-            long=columns.long,
-            color=wants_color(sys.stdout, self.color),
-        )
-        names = columns.brief if brief else names
+        color = wants_color(sys.stdout, self.color)
+        names = names if self.format or self.fields else columns.brief or names
+        fit = Fit(columns.long, columns.optional, all_columns=bool(self.fields))
+        format = "simple" if self.format == "table" else self.format
         while chunk := list(itertools.islice(rows, TABLE_ROWS)):
-            texts = [[_escaped(_text(row[name])) for name in names] for row in chunk]
-            self.line(table(names, texts, layout))
+            if format is not None:
+                self.line(table(names, [_cells(row, names) for row in chunk], format, color))
+            else:
+                texts = [_cells(row, names, columns.words) for row in chunk]
+                self.line(fitted_table(names, texts, fit, color))
 
 
 def wants_color(stream: IO[str], asked: bool | None) -> bool:
@@ -164,14 +167,32 @@ def wants_color(stream: IO[str], asked: bool | None) -> bool:
         return False
     if forced := os.environ.get("FORCE_COLOR"):
         return forced != "0"
-    return os.environ.get("TERM") != "dumb" and _is_terminal(stream)
+    return os.environ.get("TERM") != "dumb" and is_terminal(stream)
 
 
-def _is_terminal(stream: IO[str]) -> bool:
+def is_terminal(stream: IO[str]) -> bool:
+    """Whether a person sees what goes to `stream`."""
     return stream.isatty()
 
 
+def _cells(
+    row: Row, names: Iterable[str], words: Mapping[str, Callable[[Any], str]] | None = None
+) -> list[str]:
+    """The fields named, each as text that stays in its cell."""
+    words = words or {}
+    return [_escaped(words.get(name, _text)(row[name])) for name in names]
+
+
+def _object(record: Row) -> str:
+    """A record as a JSON object on one line."""
+    return "{" + ",".join(f"{_json(name)}:{_json(value)}" for name, value in record.items()) + "}"
+
+
 def _json(value: object) -> str:
+    """Compact JSON. A number of ours has six decimals at most and no exponent, which not every
+    reader of a cell takes; those within a task's arguments stay as they are."""
+    if isinstance(value, float):
+        return f"{value:.6f}".rstrip("0").rstrip(".")
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
 
 

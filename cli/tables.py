@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
 
 import click
 from tabulate import tabulate
@@ -12,65 +12,117 @@ from tabulate import tabulate
 #: A column is not cut below this many characters.
 NARROWEST = 10
 
-#: Characters that tabulate's "simple" format puts between columns, and after a heading as well.
+#: Spaces that tabulate's "plain" format puts between columns.
 _GAP = 2
+
+#: Cells of a column that can be missed.
+_NOTHING = {"", "0", "{}", "[]"}
 
 _STATE_COLORS = {"failed": "red", "retrying": "yellow", "running": "green"}
 
 
 @dataclass(frozen=True)
-class Layout:
-    """How a table is to look.
+class Fit:
+    """What may be done to a table that is wider than the terminal.
 
     Attributes:
-        format: one of tabulate's.
-        fitted: cut the long columns until a line fits the terminal.
-        hide_empty: leave out columns with nothing in them.
-        long: names of the columns that may be cut.
+        long: the columns that may be cut, the most useful first, and the width each had better
+            keep.
+        optional: the columns that are left out when others would be cut below that, the most
+            useful first.
+        all_columns: leave out none.
     """
 
-    format: str
-    fitted: bool
-    hide_empty: bool
-    long: frozenset[str]
-    color: bool
+    long: Mapping[str, int] = field(default_factory=dict)
+    optional: Sequence[str] = ()
+    all_columns: bool = False
 
 
-def table(names: Sequence[str], rows: list[list[str]], layout: Layout) -> str:
-    """Return the rows as a table with the names as its head."""
-    if layout.hide_empty:
-        kept = [number for number in range(len(names)) if any(row[number] for row in rows)]
-        names = [names[number] for number in kept]
-        rows = [[row[number] for number in kept] for row in rows]
-    if layout.fitted:
-        limits = _limits(names, rows, layout.long)
-        rows = [
-            [_cut(cell, limit) for cell, limit in zip(row, limits, strict=True)] for row in rows
-        ]
-    if layout.color and "state" in names:
-        place = names.index("state")
-        for row in rows:
-            row[place] = click.style(row[place], fg=_STATE_COLORS.get(row[place]))
+def table(names: Sequence[str], rows: list[list[str]], format: str, color: bool) -> str:
+    """Return the rows in one of tabulate's formats, with the names as the head."""
+    rows = _colored(names, rows) if color else rows
     # An id such as 1e5 is no number.
-    return tabulate(rows, headers=list(names), tablefmt=layout.format, disable_numparse=True)
+    return tabulate(rows, headers=list(names), tablefmt=format, disable_numparse=True)
 
 
-def _limits(names: Sequence[str], rows: list[list[str]], long: frozenset[str]) -> list[int]:
-    """Return how wide each column may be, having taken from the widest long ones first."""
-    widths = [
-        max(len(name) + _GAP, *(len(row[number]) for row in rows))
-        for number, name in enumerate(names)
-    ]
-    spare = shutil.get_terminal_size().columns - sum(widths) - _GAP * (len(widths) - 1)
-    cuttable = [number for number, name in enumerate(names) if name in long]
-    while spare < 0 and cuttable:
-        widest = max(cuttable, key=lambda number: widths[number])
-        if widths[widest] <= max(NARROWEST, len(names[widest]) + _GAP):
-            break
-        widths[widest] -= 1
-        spare += 1
+def fitted_table(names: Sequence[str], rows: list[list[str]], fit: Fit, color: bool) -> str:
+    """Return the rows as a table no wider than the terminal, if its ids leave it the room."""
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    if not fit.all_columns:
+        columns = {name: cells for name, cells in columns.items() if any(cells)}
+    widths = _widths(columns, fit, shutil.get_terminal_size().columns)
+    cut = [[_cut(cell, width) for cell in columns[name]] for name, width in widths.items()]
+    body = [list(row) for row in zip(*cut, strict=True)]
+    rules = ["-" * width for width in widths.values()]
+    # The head goes in as rows: tabulate makes a column two characters wider than its heading.
+    lines = [list(widths), rules, *(_colored(list(widths), body) if color else body)]
+    return tabulate(lines, tablefmt="plain", disable_numparse=True)
+
+
+def _widths(columns: Mapping[str, Sequence[str]], fit: Fit, room: int) -> dict[str, int]:
+    """Return the columns to show, and how wide each is."""
+    widths = {name: max(len(name), *map(len, cells)) for name, cells in columns.items()}
+    for name in fit.long.keys() & widths.keys():
+        widths[name] = min(widths[name], room)
+    narrow = {name: max(NARROWEST, len(name)) for name in fit.long}
+    if not fit.all_columns:
+        optional = sorted(fit.optional, key=lambda name: not _says(columns.get(name, ())))
+        kept = widths.keys() - fit.long.keys() - set(optional)
+        kept |= _fitting(
+            widths, kept, [name for name in fit.long if name not in optional], narrow, room
+        )
+        kept |= _fitting(widths, kept, optional, fit.long, room)
+        widths = {name: width for name, width in widths.items() if name in kept}
+    for floors in (fit.long, narrow):
+        _shrink(widths, floors, room)
     return widths
+
+
+def _says(cells: Iterable[str]) -> bool:
+    return any(cell not in _NOTHING for cell in cells)
+
+
+def _fitting(
+    widths: Mapping[str, int],
+    kept: Set[str],
+    more: Iterable[str],
+    floors: Mapping[str, int],
+    room: int,
+) -> set[str]:
+    """Return which of `more`, the first ones first, fit beside the kept columns, all cut to the
+    floors."""
+    least = {name: min(width, floors.get(name, width)) for name, width in widths.items()}
+    added: set[str] = set()
+    for name in more:
+        if name in least and _line(least[each] for each in (*kept, *added, name)) <= room:
+            added.add(name)
+    return added
+
+
+def _shrink(widths: dict[str, int], floors: Mapping[str, int], room: int) -> None:
+    """Take from the widest columns that are above their floors until all fit."""
+    while _line(widths.values()) > room:
+        above = [name for name, floor in floors.items() if widths.get(name, 0) > floor]
+        if not above:
+            return
+        widths[max(above, key=widths.__getitem__)] -= 1
+
+
+def _line(widths: Iterable[int]) -> int:
+    widths = list(widths)
+    return sum(widths) + _GAP * (len(widths) - 1)
 
 
 def _cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _colored(names: Sequence[str], rows: list[list[str]]) -> list[list[str]]:
+    """Return the rows with the states in their colours."""
+    if "state" not in names:
+        return rows
+    place = names.index("state")
+    return [
+        [*row[:place], click.style(row[place], fg=_STATE_COLORS.get(row[place])), *row[place + 1 :]]
+        for row in rows
+    ]

@@ -75,6 +75,14 @@ def rfc3339(seconds: float | None) -> str | None:
         return str(seconds)
 
 
+def in_short(seconds: float | None) -> str:
+    """Word a time span for a table: 51s, 2h; "" for None."""
+    if seconds is None:
+        return ""
+    unit = next((unit for unit in ("w", "d", "h", "m") if seconds >= _UNITS[unit]), "s")
+    return f"{seconds // _UNITS[unit]:.0f}{unit}"
+
+
 def choice(what: str, names: tuple[str, ...]) -> Callable[[str], str]:
     """Return a type that takes one of the names and suggests the nearest for another."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from alligator.backends.base import Record
@@ -28,7 +29,20 @@ TASK_COLUMNS = Columns(
         "error",
     ),
     brief=("id", "queue", "state", "task", "args", "kwargs", "due", "worker", "error"),
-    long=frozenset({"task", "args", "kwargs", "error"}),
+    long={"error": 34, "task": 16, "args": 10, "kwargs": 10},
+    optional=("due", "args", "queue", "worker", "kwargs"),
+)
+
+#: What `details_of` gives.
+TASK_DETAILS = (
+    *TASK_COLUMNS.names,
+    "lease_until",
+    "unique",
+    "depends_on",
+    "depends_on_states",
+    "options",
+    "failures",
+    "body",
 )
 
 
@@ -73,13 +87,19 @@ def row_of(record: Record) -> dict[str, Any]:
     }
 
 
-def details_of(record: Record) -> dict[str, Any]:
-    """Return everything known about a task: the row, then what is too long for one."""
+def details_of(record: Record, depends_on_states: Mapping[str, str]) -> dict[str, Any]:
+    """Return everything known about a task, as TASK_DETAILS: the row, then what is too long for
+    one.
+
+    Args:
+        depends_on_states: what has become of each task that holds a blocked one back.
+    """
     return {
         **row_of(record),
         "lease_until": rfc3339(record.lease_until),
         "unique": record.unique or "",
         "depends_on": list(record.depends_on),
+        "depends_on_states": dict(depends_on_states),
         "options": payload_of(record.body).get("options"),
         "failures": [
             {**failure._asdict(), "at": rfc3339(failure.at)} for failure in record.failures

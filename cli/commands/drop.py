@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -10,7 +11,7 @@ import click
 from alligator.backends.base import Backend, State
 
 from ..broker import open_client
-from ..errors import CliError
+from ..errors import FAILED
 from ..options import Command
 from ..selection import chosen_queues, chosen_states, nothing_in, queue_options
 from ..session import Session, pass_session
@@ -21,7 +22,7 @@ gator drop -q mail --state failed --yes
 """
 
 
-@click.command("drop", cls=Command, examples=EXAMPLES)
+@click.command("drop", cls=Command, examples=EXAMPLES, surplus="Name the queue with -q.")
 @queue_options
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
@@ -33,7 +34,7 @@ def command(
     states: tuple[str, ...],
     dry_run: bool,
     yes: bool,
-) -> None:
+) -> int:
     """Remove a queue's tasks.
 
     Running ones stay, and count as skipped. Prints how many tasks matched, were removed (changed),
@@ -48,8 +49,9 @@ def command(
     chosen = [state for state in chosen_states(client, states) if state is not State.RUNNING]
     running = 0 if states else _count(client, queues, [State.RUNNING])
     matched = _count(client, queues, chosen)
-    if matched and not (yes or dry_run):
-        _confirm(matched, queues)
+    if matched and not (yes or dry_run) and not _confirmed(matched, states, queues):
+        session.out.note("nothing was removed")
+        return FAILED
     dropped = 0 if dry_run else sum(client.drop(name, chosen) for name in queues)
     if not matched + running + dropped:
         session.out.note(nothing_in(client, queues))
@@ -63,6 +65,7 @@ def command(
         },
         unasked="json",
     )
+    return os.EX_OK
 
 
 def _count(client: Backend, queues: Sequence[str], states: Iterable[State]) -> int:
@@ -70,7 +73,7 @@ def _count(client: Backend, queues: Sequence[str], states: Iterable[State]) -> i
     return sum(getattr(one, state.value) for one in counts for state in states)
 
 
-def _confirm(matched: int, queues: Sequence[str]) -> None:
+def _confirmed(matched: int, states: Sequence[str], queues: Sequence[str]) -> bool:
+    tasks = " ".join(filter(None, (" or ".join(states), "task" if matched == 1 else "tasks")))
     where = f"queue {queues[0]!r}" if len(queues) == 1 else f"{len(queues)} queues"
-    if not click.confirm(f"Remove {matched} tasks of {where} for good?", err=True):
-        raise CliError("nothing was removed")
+    return click.confirm(f"Remove {matched} {tasks} of {where} for good?", err=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+
 import click
 
 from ..broker import open_client
@@ -25,7 +27,13 @@ gator peek --json --limit 0 | jq -r 'select(.attempts > 2).id'
 """
 
 
-@click.command("peek", cls=Command, examples=EXAMPLES)
+@click.command(
+    "peek",
+    cls=Command,
+    examples=EXAMPLES,
+    fields=TASK_COLUMNS.names,
+    surplus="Name the queue with -q.",
+)
 @queue_options
 @filter_options
 @click.option(
@@ -56,6 +64,10 @@ def command(
     client = open_client(session)
     queues = chosen_queues(client, queue, all_queues)
     wanted = Filter(task, error, older_than)
-    found = records(client, queues, chosen_states(client, states), limit, reverse, wanted)
-    if not session.out.rows(map(row_of, found), TASK_COLUMNS):
+    most = limit + 1 if limit else 0  # one more, to know whether there are more
+    found = records(client, queues, chosen_states(client, states), most, reverse, wanted)
+    shown = islice(found, limit) if limit else found
+    if not session.out.rows(map(row_of, shown), TASK_COLUMNS):
         session.out.note(nothing_in(client, queues))
+    elif next(found, None) is not None:
+        session.out.note(f"{limit} shown; --limit 0 shows all")

@@ -8,7 +8,14 @@ from typing import Any, NamedTuple
 
 import click
 
-from alligator.backends.base import MAX_PRIORITY, MIN_PRIORITY, Capability, Entry, FinishedState
+from alligator.backends.base import (
+    MAX_PRIORITY,
+    MIN_PRIORITY,
+    Backend,
+    Capability,
+    Entry,
+    FinishedState,
+)
 from alligator.exceptions import NotImportable
 from alligator.execution import encode
 from alligator.gator import Gator
@@ -50,7 +57,12 @@ def dotted_path(text: str) -> DottedPath:
         raise click.BadParameter(str(error)) from error
 
 
-@click.command("push", cls=Command, examples=EXAMPLES)
+@click.command(
+    "push",
+    cls=Command,
+    examples=EXAMPLES,
+    surplus="The function's arguments go into --args: --args '[1, \"x\"]'.",
+)
 @click.argument("func", type=dotted_path, metavar="TASK")
 @click.option(
     "--args", type=json_array, metavar="JSON", help="A JSON array; @FILE, or - for stdin."
@@ -78,9 +90,22 @@ def dotted_path(text: str) -> DottedPath:
     help="Not before this task has succeeded; may be repeated.",
 )
 @click.option("--timeout", type=duration, metavar="TIME", help="A try may take so long.")
-@click.option("--on-start", type=dotted_path, metavar="PATH", help="Called before each try.")
-@click.option("--on-success", type=dotted_path, metavar="PATH", help="Called with the result.")
-@click.option("--on-error", type=dotted_path, metavar="PATH", help="Called at each failed try.")
+@click.option("--result-ttl", type=duration, metavar="TIME", help="Keep the result so long.")
+@click.option(
+    "--on-start", type=dotted_path, metavar="PATH", help="Called as f(task) before each try."
+)
+@click.option(
+    "--on-success",
+    type=dotted_path,
+    metavar="PATH",
+    help="Called as f(task, result) when it has succeeded.",
+)
+@click.option(
+    "--on-error",
+    type=dotted_path,
+    metavar="PATH",
+    help="Called as f(task, exception) at each failed try.",
+)
 @click.option("--check", is_flag=True, help="Import it here first, and see that the arguments fit.")
 @click.option("--dry-run", is_flag=True, help="Print what would be queued, and queue nothing.")
 @click.option("--wait", is_flag=True, help="Wait for the end, and print the result.")
@@ -109,6 +134,10 @@ def command(
     gator = open_gator(session, queue)
     if options["task_id"] is not None:
         gator.client.require(Capability.CUSTOM_IDS)
+    if task.result_ttl:
+        gator.client.require(Capability.RESULTS)
+    if Capability.DEPENDENCIES in gator.client.capabilities:
+        _note_done(session, gator.client, task)
     if manner.dry_run:
         _show_body(session, gator, task)
     elif manner.wait:
@@ -126,36 +155,48 @@ def _task(options: dict[str, Any], manner: Manner) -> Task:
     words = {"delay": "delay_by", "at": "delay_until"}
     given = {words.get(name, name): value for name, value in options.items() if value is not None}
     if manner.wait:
-        given["result_ttl"] = max(manner.wait_timeout or 0.0, RESULT_TTL)
+        given["result_ttl"] = max(given.get("result_ttl") or RESULT_TTL, manner.wait_timeout or 0.0)
     return Task(**given)
 
 
 def _check(task: Task) -> None:
-    """Import the call and its hooks, and bind the arguments.
+    """Import the call and its hooks, and bind their arguments.
 
     Raises:
         UnknownModuleError, UnknownCallableError: one of them is not there.
-        UsageError: the function does not take these arguments.
+        UsageError: one of them does not take its arguments.
     """
+    hooks = (
+        (task.on_start, (task,), "f(task)"),
+        (task.on_success, (task, None), "f(task, result)"),
+        (task.on_error, (task, Exception()), "f(task, exception)"),
+    )
     with users_code():
-        for path in (task.func, task.on_start, task.on_success, task.on_error):
-            if isinstance(path, DottedPath):
-                target = path.resolve()
-                if path is task.func:
-                    _bind(task, target)
+        _bind(task.func, "does not take these arguments", *task.func_args, **task.func_kwargs)
+        for hook, args, form in hooks:
+            if hook is not None:
+                _bind(hook, f"is called as {form}", *args)
 
 
-def _bind(task: Task, target: Callable[..., Any]) -> None:
+def _bind(path: Callable[..., Any] | None, why: str, /, *args: Any, **kwargs: Any) -> None:
+    assert isinstance(path, DottedPath)
+    target = path.resolve()
     try:
         signature = inspect.signature(target)
     except (TypeError, ValueError):  # some built-in functions have none
         return
     try:
-        signature.bind(*task.func_args, **task.func_kwargs)
+        signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise click.UsageError(
-            f"{task.name}{signature} does not take these arguments: {error}"
-        ) from error
+        raise click.UsageError(f"{path}{signature} {why}: {error}") from error
+
+
+def _note_done(session: Session, client: Backend, task: Task) -> None:
+    """Say which of the tasks that this one depends on cannot hold it back: a mistyped id runs it
+    at once."""
+    for task_id in task.depends_on:
+        if client.find(task_id) is None:
+            session.out.note(f"{task_id} is not queued: taken as done")
 
 
 def _show_body(session: Session, gator: Gator, task: Task) -> None:
@@ -185,8 +226,8 @@ def _push_and_wait(session: Session, gator: Gator, task: Task, timeout: float | 
     _note_when_held(session, task)
     try:
         finished = gator.client.wait_finished(task.task_id, timeout)
-    except KeyboardInterrupt:
-        session.out.note(f"no longer waiting; task {task.task_id} stays queued")
+    except KeyboardInterrupt as error:
+        error.add_note(f"No longer waiting; task {task.task_id} stays queued.")
         raise
     if finished is None:
         raise TimedOut(

@@ -12,6 +12,7 @@ from ..broker import open_client
 from ..options import Command
 from ..output import Columns
 from ..session import Session, pass_session
+from ..types import in_short
 
 EXAMPLES = """
 gator queues
@@ -19,7 +20,7 @@ gator queues --json | jq -r 'select(.failed > 0).queue'
 """
 
 COLUMNS = Columns(
-    (
+    names=(
         "queue",
         "waiting",
         "delayed",
@@ -30,10 +31,13 @@ COLUMNS = Columns(
         "oldest_age",
     ),
     key="queue",
+    long={"queue": 20},
+    optional=("running", "oldest_age", "delayed", "blocked", "retrying"),
+    words={"oldest_age": in_short},
 )
 
 
-@click.command("queues", cls=Command, examples=EXAMPLES)
+@click.command("queues", cls=Command, examples=EXAMPLES, fields=COLUMNS.names)
 @pass_session
 def command(session: Session) -> None:
     """List the queues and how many tasks are in which state.

@@ -23,7 +23,7 @@ gator run-task nightly --force
 """
 
 
-@click.command("run-task", cls=Command, examples=EXAMPLES)
+@click.command("run-task", cls=Command, examples=EXAMPLES, surplus="One id at a time.")
 @click.argument("task_id", metavar="ID")
 @click.option("--force", is_flag=True, help="Take it even from a worker that is running it.")
 @pass_session

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import click
 
-from alligator.backends.base import Backend, Capability
+from alligator.backends.base import Backend, Capability, Record, State
 
 from ..broker import open_client
 from ..errors import NotFound
 from ..options import Command
 from ..session import Session, pass_session
-from ..views import details_of
+from ..views import TASK_DETAILS, details_of
 
 EXAMPLES = """
 gator show 6f1c2a52-6f0e-4c8e-9df1-0a44f7a1b8a0
@@ -18,7 +18,9 @@ gator show nightly --json | jq -r '.failures[-1].traceback'
 """
 
 
-@click.command("show", cls=Command, examples=EXAMPLES)
+@click.command(
+    "show", cls=Command, examples=EXAMPLES, fields=TASK_DETAILS, surplus="One id at a time."
+)
 @click.argument("task_id", metavar="ID")
 @pass_session
 def command(session: Session, task_id: str) -> None:
@@ -30,11 +32,22 @@ def command(session: Session, task_id: str) -> None:
     record = client.find(task_id)
     if record is None:
         raise no_such_task(client, task_id)
-    session.out.record(details_of(record))
+    session.out.record(details_of(record, _states(client, record)))
+
+
+def _states(client: Backend, record: Record) -> dict[str, str]:
+    """Return the state of each task that holds a blocked one back, by its id; "gone" is that of one
+    that was canceled or dropped."""
+    if record.state is not State.BLOCKED:
+        return {}
+    found = {task_id: client.find(task_id) for task_id in record.depends_on}
+    return {task_id: one.state.value if one else "gone" for task_id, one in found.items()}
 
 
 def no_such_task(client: Backend, task_id: str) -> NotFound:
     """Return the error for an id that no queue holds."""
     done = Capability.RESULTS in client.capabilities and client.result(task_id) is not None
     why = "it has succeeded" if done else "it is done, was removed, or never was; see gator peek"
+    if Capability.CUSTOM_IDS not in client.capabilities:
+        why += " (a retry or a failure gave it a new id, if it had one)"
     return NotFound(f"no queue has a task {task_id!r}: {why}")

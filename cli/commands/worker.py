@@ -23,7 +23,18 @@ gator worker --burst --log-format json
 LEVELS = ("debug", "info", "warning", "error")
 
 
-@click.command("worker", cls=Command, examples=EXAMPLES)
+@click.command(
+    "worker",
+    cls=Command,
+    examples=EXAMPLES,
+    surplus="Name queues with -q.",
+    elsewhere={
+        "--concurrency": "--processes",
+        "--workers": "--processes",
+        "--max-tasks-per-child": "--max-tasks",
+        "--verbose": "--log-level",
+    },
+)
 @click.option(
     "-q",
     "--queue",
@@ -49,7 +60,7 @@ LEVELS = ("debug", "info", "warning", "error")
     type=click.IntRange(min=0),
     default=0,
     show_default=True,
-    help="Replace a process after so many tasks; 0 is never.",
+    help="Replace a process after so many tasks, and go on; 0 is never.",
 )
 @click.option(
     "--import",

@@ -6,11 +6,12 @@ import fcntl
 import json
 import os
 import pty
+import signal
 import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from inspect import signature
 from pathlib import Path
@@ -24,6 +25,8 @@ from alligator.gator import Gator
 from alligator.tasks import Task
 from alligator.utils import DottedPath
 from alligator_cli.app import app
+
+from ..servers import eventually
 
 TASKS = """
 import os, sys, time
@@ -106,15 +109,28 @@ class Cli:
         """Run gator with a terminal as stdin, stdout and stderr; return what it shows."""
         return self.talk("", *args, columns=columns)[0]
 
-    def talk(self, typed: str, *args: str, columns: int = 80) -> tuple[str, int]:
+    def talk(
+        self,
+        typed: str,
+        *args: str,
+        columns: int = 80,
+        interrupt_when: Callable[[], bool] | None = None,
+    ) -> tuple[str, int]:
         """Run gator on a terminal at which `typed` is typed; return what it shows, and its exit
-        code."""
+        code.
+
+        Args:
+            interrupt_when: send it SIGINT once this holds.
+        """
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         os.write(master, typed.encode())
         try:
             with self.start(*args, stdin=slave, stdout=slave, stderr=slave) as process:
                 os.close(slave)
+                if interrupt_when is not None:
+                    eventually(interrupt_when, "the moment to interrupt")
+                    process.send_signal(signal.SIGINT)
                 shown = b""
                 while chunk := _read(master):
                     shown += chunk

@@ -119,4 +119,31 @@ class TestDrop:
         shown, exit_code = cli.talk(answer, "drop")
         assert "Remove 2 tasks of queue 'all' for good? [y/N]:" in shown
         assert exit_code == code
+        assert ("nothing was removed" in shown, "Error" in shown) == (code == 1, False)
         assert len(given.states()) == left
+
+    @pytest.mark.parametrize(
+        ("states", "asked"),
+        [
+            (("failed",), "Remove 1 failed task of queue 'all' for good?"),
+            (("waiting",), "Remove 2 waiting tasks of queue 'all' for good?"),
+            (("failed", "waiting"), "Remove 3 failed or waiting tasks of queue 'all' for good?"),
+        ],
+    )
+    def test_it_asks_about_the_states_asked_for(
+        self, cli: Cli, given: Given, states: tuple[str, ...], asked: str
+    ) -> None:
+        given.failed(given.task("shop.add"))
+        given.task("shop.add")
+        given.task("shop.add")
+        options = [word for state in states for word in ("--state", state)]
+        assert asked in cli.talk("n\n", "drop", *options)[0]
+
+    def test_leaving_the_prompt_is_an_interruption_on_a_line_of_its_own(
+        self, cli: Cli, given: Given
+    ) -> None:
+        given.task("shop.add", task_id="a")
+        shown, code = cli.talk("\x04", "drop", "--no-color")
+        assert shown.endswith("[y/N]: \nError: interrupted\n")
+        assert code == 130
+        assert given.states() == {"a": State.WAITING}

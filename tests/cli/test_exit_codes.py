@@ -144,6 +144,16 @@ def test_a_signal_ends_a_wait_with_its_code(cli: Cli, number: int, code: int) ->
     assert process.returncode == code
     assert stdout == ""
     assert "task w stays queued" in stderr
+    assert not stderr.startswith("\n")
+
+
+def test_ctrl_c_at_a_terminal_starts_a_line_of_its_own(cli: Cli) -> None:
+    shown, code = cli.talk(
+        *("", "push", "shop.add", "--wait", "--id", "w", "--no-color"),
+        interrupt_when=lambda: cli("show", "w").exit_code == 0,
+    )
+    assert code == 130
+    assert shown == "\nError: interrupted\nNo longer waiting; task w stays queued.\n"
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"])

@@ -10,9 +10,10 @@ import click
 import pytest
 
 import alligator_cli.commands
-from alligator_cli.app import ALIASES, COMMANDS, app
+from alligator_cli.app import ALIASES, COMMANDS, ELSEWHERE, app
+from alligator_cli.options import Command
 
-from .conftest import Cli
+from .conftest import Cli, Given
 
 CONTEXT = click.Context(app, info_name="gator")
 
@@ -77,12 +78,67 @@ def test_gator_alone_shows_help_on_stderr_and_is_exit_2(cli: Cli) -> None:
         (("psuh",), "Did you mean 'push'?"),
         (("enqueu",), "Did you mean 'enqueue'?"),
         (("push", "a.b", "--retires", "1"), "--retries"),
+        (("retry", "id"), "Did you mean 'run-task'?"),
+        (("requeue",), "Did you mean 'run-task'?"),
+        (("purge-all",), "Did you mean 'purge'?"),
+        (("list",), "Did you mean 'peek'?"),
+        (("worker", "--concurrency", "2"), "Did you mean '--processes'?"),
+        (("worker", "--concurrency=2"), "Did you mean '--processes'?"),
     ],
 )
 def test_a_misspelling_gets_a_suggestion(cli: Cli, args: tuple[str, ...], suggested: str) -> None:
     result = cli(*args)
     assert (result.exit_code, result.stdout) == (2, "")
     assert suggested in result.stderr
+
+
+def test_what_is_suggested_exists() -> None:
+    assert set(ELSEWHERE.values()) <= set(COMMANDS)
+    assert not set(ELSEWHERE) & {*COMMANDS, *ALIASES}
+    for name in COMMANDS:
+        command = command_named(name)
+        assert isinstance(command, Command)
+        options = {option for param in command.params for option in param.opts}
+        assert set(command.elsewhere.values()) <= options
+        assert not set(command.elsewhere) & options
+
+
+@pytest.mark.parametrize(
+    ("args", "hint"),
+    [
+        (("push", "shop.add", '["A1"]'), "The function's arguments go into --args"),
+        (("run-task", "a", "b"), "One id at a time."),
+        (("show", "a", "b"), "One id at a time."),
+        (("worker", "mail"), "Name queues with -q."),
+        (("peek", "mail"), "Name the queue with -q."),
+        (("drop", "mail", "--yes"), "Name the queue with -q."),
+        (("ping", "x"), "unexpected argument 'x'."),
+    ],
+)
+def test_an_argument_too_many_is_exit_2_with_a_hint(
+    cli: Cli, args: tuple[str, ...], hint: str
+) -> None:
+    result = cli(*args)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert hint in result.stderr
+    assert f"Try 'gator {args[0]} --help'." in result.stderr
+
+
+def fields_in_help(cli: Cli, name: str) -> list[str]:
+    section = cli.ok(name, "--help").partition("Fields:\n")[2].partition("\n\n")[0]
+    return [field.strip() for field in section.replace("\n", " ").split(",")]
+
+
+def test_help_names_the_fields_there_are(cli: Cli, given: Given) -> None:
+    given.task("shop.add", task_id="a")
+    for command in (("peek",), ("queues",), ("show", "a")):
+        assert fields_in_help(cli, command[0]) == [*cli.json(*command)[0]]
+
+
+def test_help_says_how_hooks_are_called(cli: Cli) -> None:
+    shown = cli.ok("push", "--help")
+    for call in ("f(task) before each try.", "f(task, result)", "f(task, exception)"):
+        assert f"Called as {call}" in shown
 
 
 def test_the_version_is_the_librarys(cli: Cli) -> None:

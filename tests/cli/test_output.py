@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 
-from alligator_cli.output import Output, _escaped, wants_color
+from alligator.backends.base import Failure, Retry
+from alligator_cli.output import TABLE_ROWS, Columns, Output, _escaped, wants_color
 
 from .conftest import Cli, Given
 
@@ -88,6 +89,100 @@ def test_on_a_terminal_rows_are_a_table_that_fits_with_ids_full(listing: Cli) ->
     assert "worker" not in lines[0]  # nothing runs
 
 
+LONG_ERROR = "ConnectionError: HTTPSConnectionPool(host='api.example.com', port=443) refused"
+
+
+def table_lines(cli: Cli, *args: str, columns: int) -> list[str]:
+    lines = cli.on_terminal(*args, "--no-color", columns=columns).splitlines()
+    return [line for line in lines if line and "shows all" not in line]
+
+
+@pytest.fixture
+def busy(cli: Cli, given: Given) -> Cli:
+    """Tasks in all states, with ids of full length and much to say in every field."""
+    first = given.task("shop.app.tasks.reports.weekly", 1, "weekly", {"a": [1, 2, 3]}, queue="mail")
+    given.task("shop.app.tasks.reports.weekly", delay_by=3600, queue="mail", priority=7)
+    given.task("shop.add", 1, 2, depends_on=first, queue="mail")
+    given.running(given.task("shop.app.tasks.reports.weekly", 2, queue="mail"))
+    given.failed(given.task("shop.app.tasks.reports.weekly", 1, queue="mail"), LONG_ERROR)
+    retried = given.task("shop.app.tasks.reports.weekly", "x" * 200, queue="mail")
+    lease = given.client.claim(retried)
+    assert lease
+    given.client.settle([Retry(lease, lease.body, 60.0, Failure(LONG_ERROR, "", 1.7e9, "host:1"))])
+    return cli
+
+
+@pytest.mark.parametrize(
+    ("columns", "error", "shown"),
+    [
+        (60, 9, {"id", "state", "error"}),
+        (80, 12, {"id", "state", "task", "error"}),
+        (120, 30, {"id", "queue", "state", "task", "args", "error"}),
+        (250, 50, {"id", "queue", "state", "task", "args", "due", "worker", "error"}),
+    ],
+)
+@pytest.mark.parametrize("states", [("--state", "failed"), ()])
+def test_a_table_of_tasks_fits_the_terminal_and_shows_the_reason(
+    busy: Cli, columns: int, error: int, shown: set[str], states: tuple[str, ...]
+) -> None:
+    lines = table_lines(busy, "peek", "-q", "mail", *states, columns=columns)
+    assert max(map(len, lines)) <= columns
+    assert any(LONG_ERROR[:error] in line for line in lines)
+    ids = busy.ok("peek", "-q", "mail", "--quiet", *states).splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ids
+    assert shown - set(lines[0].split()) <= ({"due", "worker"} if states else set())
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+def test_a_table_of_queues_fits_the_terminal(busy: Cli, given: Given, columns: int) -> None:
+    given.task("shop.add", queue="a-queue-with-a-name-that-is-long")
+    lines = table_lines(busy, "queues", columns=columns)
+    assert max(map(len, lines)) <= columns
+    assert {"queue", "waiting", "failed"} <= set(lines[0].split())
+
+
+def test_a_table_that_has_the_room_leaves_no_column_out(cli: Cli, given: Given) -> None:
+    given.task("shop.add")
+    assert len(table_lines(cli, "queues", columns=80)[0].split()) == 8
+
+
+def test_a_table_takes_all_of_the_width_before_it_cuts(busy: Cli) -> None:
+    for columns in (80, 100, 120, 140):
+        lines = table_lines(busy, "peek", "-q", "mail", columns=columns)
+        assert len(lines[1]) == columns
+
+
+def test_chosen_fields_are_all_shown_on_a_terminal(busy: Cli) -> None:
+    fields = ("id", "kwargs", "priority", "deliveries", "retries", "error")
+    lines = table_lines(busy, "peek", "-q", "mail", "--fields", ",".join(fields), columns=80)
+    assert tuple(lines[0].split()) == fields
+
+
+def test_an_id_is_never_cut(cli: Cli, given: Given) -> None:
+    given.task("shop.add", 1, task_id="i" * 150)
+    assert "i" * 150 in "".join(table_lines(cli, "peek", columns=60))
+
+
+def test_a_number_has_six_decimals_at_most_and_no_exponent(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    numbers = (0.00001234567, 51.1234567, 2.0, 1e17)
+    plain = ["0.000012", "51.123457", "2", "100000000000000000"]
+    row = {str(place): number for place, number in enumerate(numbers)}
+    columns = Columns(tuple(row), key="0")
+    for format in ("tsv", "csv", "json"):
+        Output(format).rows([row], columns)
+    tsv, _, csv_row, object = capsys.readouterr().out.splitlines()
+    assert tsv.split("\t") == csv_row.split(",") == plain
+    assert re.findall(r":([^,}]+)", object) == plain
+    assert json.loads(object)["1"] == 51.123457
+
+
+def test_numbers_of_a_task_stay_as_they_are(cli: Cli, given: Given) -> None:
+    given.task("shop.add", 1e-9, task_id="a")
+    assert cli.json("peek")[0]["args"] == [1e-9]
+
+
 def test_on_a_terminal_control_characters_of_a_task_are_harmless(listing: Cli) -> None:
     listing.env["NO_COLOR"] = "1"
     for command in (("peek", "--state", "failed"), ("show", "a")):
@@ -155,8 +250,6 @@ def test_a_printable_value_is_itself(text: str) -> None:
 
 
 def test_a_long_listing_is_several_tables(capsys: pytest.CaptureFixture[str]) -> None:
-    from alligator_cli.output import TABLE_ROWS, Columns
-
     rows = ({"n": str(number)} for number in range(TABLE_ROWS + 1))
     assert Output("table").rows(rows, Columns(("n",))) == TABLE_ROWS + 1
     assert capsys.readouterr().out.splitlines().count("---") == 2

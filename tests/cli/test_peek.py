@@ -94,6 +94,18 @@ def test_a_limit_counts_what_is_shown_and_0_is_all(cli: Cli, given: Given) -> No
     assert ids(cli, "--limit", "0", "--task", "shop.f1") == every[1::2]
 
 
+def test_more_than_the_limit_is_said(any_cli: Cli, given_any: Given) -> None:
+    for number in range(20):
+        given_any.task(f"shop.f{number % 2}")
+    assert any_cli("peek").stderr == ""
+    given_any.task("shop.f0", queue="mail")
+    assert any_cli("peek", "--all-queues").stderr == "20 shown; --limit 0 shows all\n"
+    assert any_cli("peek", "--limit", "3", "--json").stderr == "3 shown; --limit 0 shows all\n"
+    assert any_cli("peek", "--limit", "10", "--task", "shop.f1").stderr == ""
+    assert any_cli("peek", "--limit", "3", "--quiet").stderr == ""
+    assert any_cli("peek", "--limit", "0", "--all-queues").stderr == ""
+
+
 def test_reverse_is_the_same_listing_from_its_other_end(cli: Cli, given: Given) -> None:
     for number in range(3):
         given.task("shop.add", task_id=f"w{number}")

@@ -134,7 +134,8 @@ def test_with_json_stdout_is_a_record(cli: Cli) -> None:
 
 class TestCheck:
     def test_what_fits_is_queued(self, cli: Cli) -> None:
-        done = cli.process("push", "shop.add", "--args", "[1, 2]", "--check")
+        hooks = ("--on-start", "shop.hook", "--on-success", "shop.hook", "--on-error", "shop.hook")
+        done = cli.process("push", "shop.add", "--args", "[1, 2]", "--check", *hooks)
         assert (done.returncode, done.stderr) == (0, "")
         assert cli.json("show", done.stdout.strip())
 
@@ -142,11 +143,24 @@ class TestCheck:
         ("args", "said"),
         [
             (("nosuch.add",), "no module named 'nosuch'"),
+            (("nosuch.add",), "is its folder on the module path?"),
             (("shop.nosuch",), "'shop' has no 'nosuch'"),
             (("shop.NUMBER",), "shop.NUMBER is int and cannot be called"),
             (("shop.add", "--args", "[1]"), "missing a required argument: 'b'"),
             (("shop.add", "--args", "[1, 2]", "--kwargs", '{"c": 1}'), "keyword argument 'c'"),
             (("shop.add", "--args", "[1, 2]", "--on-error", "shop.no"), "'shop' has no 'no'"),
+            (
+                ("shop.add", "--args", "[1, 2]", "--on-start", "shop.add"),
+                "shop.add(a, b) is called as f(task): missing a required argument: 'b'",
+            ),
+            (
+                ("shop.add", "--args", "[1, 2]", "--on-success", "shop.leave"),
+                "shop.leave() is called as f(task, result): too many positional arguments",
+            ),
+            (
+                ("shop.add", "--args", "[1, 2]", "--on-error", "shop.leave"),
+                "shop.leave() is called as f(task, exception): too many positional arguments",
+            ),
         ],
     )
     def test_what_does_not_is_exit_2_and_says_which(
@@ -203,9 +217,47 @@ class TestWait:
         assert beanstalk_cli.json("queues") == []
 
 
-@pytest.mark.parametrize("option", [("--unique", "k"), ("--depends-on", "x"), ("--id", "x")])
+def test_what_it_depends_on_and_is_not_there_is_said(redis_cli: Cli, cli: Cli) -> None:
+    for each in (redis_cli, cli):
+        each.ok("push", "shop.add", "--id", "a")
+        depends = ("--depends-on", "a", "--depends-on", "b")
+        said = "b is not queued: taken as done\n"
+        result = each("push", "shop.add", "--id", "c", *depends)
+        assert (result.stdout, result.stderr) == ("c\n", said)
+        assert each("push", "shop.add", *depends, "--dry-run").stderr == said
+        assert each("push", "shop.add", *depends, "--quiet").stderr == ""
+        assert each.json("show", "c")[0]["depends_on"] == ["a"]
+
+
+class TestResultTtl:
+    def kept(self, cli: Cli, *args: str) -> float | None:
+        ttl: float | None = json.loads(cli.ok("push", "shop.add", "--dry-run", *args))[
+            "options"
+        ].get("result_ttl")
+        return ttl
+
+    def test_the_result_is_kept_so_long(self, cli: Cli) -> None:
+        assert self.kept(cli, "--result-ttl", "2h") == 7200
+        assert self.kept(cli) is None
+
+    def test_whoever_waits_gets_it(self, cli: Cli) -> None:
+        assert self.kept(cli, "--wait") == 3600
+        assert self.kept(cli, "--wait", "--result-ttl", "1m") == 60
+        assert self.kept(cli, "--wait", "--result-ttl", "1m", "--wait-timeout", "5m") == 300
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--unique", "k"),
+        ("--depends-on", "x"),
+        ("--id", "x"),
+        ("--result-ttl", "1h"),
+        ("--result-ttl", "1h", "--dry-run"),
+    ],
+)
 def test_what_the_broker_cannot_do_is_exit_5_and_nothing_is_queued(
-    beanstalk_cli: Cli, option: tuple[str, str]
+    beanstalk_cli: Cli, option: tuple[str, ...]
 ) -> None:
     result = beanstalk_cli("push", "shop.add", *option)
     assert (result.exit_code, result.stdout) == (5, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from .conftest import Cli, Given
 
@@ -30,6 +31,11 @@ class TestQueues:
         assert beanstalk_cli.json("queues")[0]["retrying"] is None
         assert beanstalk_cli.ok("queues").split("\t")[:4] == ["all", "1", "0", ""]
 
+    def test_on_a_terminal_the_age_is_a_short_span(self, cli: Cli, given: Given) -> None:
+        given.task("shop.add")
+        assert cli.on_terminal("queues").splitlines()[2].split()[-1] in {"0s", "1s", "2s", "3s"}
+        assert cli.ok("queues", "--format", "table").split()[-1] != "0s"
+
     def test_no_queue_is_a_word_on_stderr(self, any_cli: Cli) -> None:
         result = any_cli("queues")
         assert (result.exit_code, result.stdout) == (0, "")
@@ -42,6 +48,14 @@ class TestPing:
         assert answer.keys() == {"dsn", "broker", "latency"}
         assert answer["dsn"] == any_cli.dsn
         assert 0 < answer["latency"] < 60
+
+    def test_the_latency_is_a_plain_number(self, cli: Cli) -> None:
+        assert re.search(r'"latency":0\.\d{1,6}\}', cli.ok("ping", "--json"))
+        assert re.search(r"latency\t0\.\d{1,6}\n", cli.ok("ping"))
+
+    def test_a_broker_that_does_not_answer_is_told_in_one_sentence(self, cli: Cli) -> None:
+        said = cli("ping", "--dsn", "redis://127.0.0.1:1/0").stderr
+        assert "refused; check that it runs" in said
 
     def test_the_password_is_not_shown(self, redis_cli: Cli) -> None:
         address = redis_cli.dsn.removeprefix("redis://")
@@ -66,6 +80,25 @@ class TestShow:
             "at": "2023-11-14T22:13:20.000Z",
             "worker": "host:1",
         }
+
+    def test_a_blocked_one_has_the_state_of_each_task_it_waits_for(
+        self, cli: Cli, given: Given
+    ) -> None:
+        for name in ("bad", "canceled", "waits"):
+            given.task("shop.add", task_id=name)
+        given.task("shop.add", task_id="b", depends_on=("bad", "canceled", "waits"))
+        given.failed("bad")
+        cli.ok("cancel", "canceled")
+        record = cli.json("show", "b")[0]
+        states = {"bad": "failed", "canceled": "gone", "waits": "waiting"}
+        assert (record["state"], record["depends_on_states"]) == ("blocked", states)
+        assert sorted(record["depends_on"]) == sorted(states)
+        assert cli.json("show", "waits")[0]["depends_on_states"] == {}
+
+    def test_on_a_terminal_a_traceback_is_lines(self, any_cli: Cli, given_any: Given) -> None:
+        failed = given_any.failed(given_any.task("shop.add"))
+        shown = any_cli.on_terminal("show", failed)
+        assert "    Traceback (most recent call last):\n      in shop\n" in shown
 
     def test_an_unknown_id_is_exit_4(self, any_cli: Cli) -> None:
         result = any_cli("show", "nosuch")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alligator_cli.types import duration, field_names, rfc3339, when
+from alligator_cli.types import duration, field_names, in_short, rfc3339, when
 
 
 @pytest.mark.parametrize(
@@ -84,3 +84,21 @@ def test_field_names_are_split_at_commas() -> None:
     assert field_names("id, state") == ("id", "state")
     with pytest.raises(click.BadParameter):
         field_names("id,,state")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, ""),
+        (0.4, "0s"),
+        (51.9, "51s"),
+        (59.99, "59s"),
+        (60, "1m"),
+        (7200, "2h"),
+        (86399, "23h"),
+        (3 * 86400, "3d"),
+        (700000, "1w"),
+    ],
+)
+def test_a_span_in_short(seconds: float | None, words: str) -> None:
+    assert in_short(seconds) == words

@@ -14,6 +14,7 @@ from alligator import CANCELED, DELAYED, FAILED, RETRYING, SUCCESS, WAITING, Gat
 from alligator.backends.base import Capability, Record, State
 from alligator.exceptions import (
     InvalidDSN,
+    InvalidTask,
     TaskFailed,
     TaskRunning,
     UnknownCallableError,
