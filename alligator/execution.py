@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 import traceback
+from types import TracebackType
 from typing import NamedTuple
 
 from . import body
@@ -16,6 +18,9 @@ from .tasks import Task
 
 #: Errors that another try on this machine would only repeat.
 HOPELESS = (UndecodableTask, UnknownModuleError, UnknownCallableError)
+
+
+_OUR_FOLDER = os.path.dirname(__file__) + os.sep
 
 
 class Done(NamedTuple):
@@ -135,10 +140,18 @@ def failure_of(error: BaseException, worker: str) -> Failure:
     if isinstance(notes, list):
         text += "".join(f" ({note})" for note in notes if isinstance(note, str))
     try:
-        trace = "".join(traceback.format_exception(error))
+        trace = "".join(traceback.format_exception(type(error), error, _users_part(error)))
     except Exception:
         trace = ""
     return Failure(_storable(text[:1000]), _storable(trace[-MAX_TRACEBACK:]), time.time(), worker)
+
+
+def _users_part(error: BaseException) -> TracebackType | None:
+    """Return the traceback from where the user's code begins; all of it when that is nowhere."""
+    trace = error.__traceback__
+    while trace and trace.tb_frame.f_code.co_filename.startswith(_OUR_FOLDER):
+        trace = trace.tb_next
+    return trace or error.__traceback__
 
 
 def _storable(text: str) -> str:

@@ -196,3 +196,17 @@ def test_a_failure_is_capped_and_safe_to_encode() -> None:
     assert failure.error.startswith("ValueError: \\ud800xxx")
     assert len(failure.error) < 2000
     assert len(failure.traceback) <= MAX_TRACEBACK
+
+
+def test_a_traceback_begins_with_the_users_code() -> None:
+    outcome = run(Task().to_call(tasks.fail)).outcome
+    assert isinstance(outcome, Fail)
+    first_frame = outcome.failure.traceback.splitlines()[1]
+    assert first_frame.strip().startswith(f'File "{tasks.__file__}", line')
+
+
+def test_a_traceback_of_our_own_is_shown_whole() -> None:
+    outcome = run(Task().to_call(DottedPath("no.such.module", "f"))).outcome
+    assert isinstance(outcome, Fail)
+    assert "UnknownModuleError" in outcome.failure.traceback
+    assert 'File "' in outcome.failure.traceback
