@@ -2,7 +2,8 @@
 
     supervisor ── tasks ────► child    frames, each a list of numbered leases
                ── permits ──► child    one number a lease: the right to start it
-               ◄─ outcomes ──          frames: first a greeting, then one a finished lease
+               ◄─ outcomes ──          frames: a greeting; a task's time limit as
+                                       it begins; one for each finished lease
 
 The child takes a permit off its pipe before it starts a task. The supervisor holds the reading end
 too, so it can take permits back: the kernel hands each number to exactly one reader. That makes
@@ -21,7 +22,11 @@ import struct
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from .backends.base import Ack, Fail, Failure, Lease, Outcome, Retry
+from .backends.base import Ack, Defer, Fail, Failure, Lease, Outcome, Retry
+from .limits import Limit
+
+#: What a child says once its imports are done, and when it has grown too large to go on.
+GREETING, WORN = ("ready",), ("worn",)
 
 _LENGTH = struct.Struct("!I")
 _NUMBER = struct.Struct("!I")
@@ -111,6 +116,11 @@ class Permits:
         return [number for number in taken if number is not None]
 
 
+def pack_limit(number: int, limit: Limit) -> bytes:
+    """Return the time limit of the lease that begins, as a frame."""
+    return frame(("limit", number, *limit))
+
+
 def pack_outcome(number: int, seconds: float, outcome: Outcome) -> bytes:
     """Return a child's word on one lease as a frame; the lease itself stays with the parent."""
     if isinstance(outcome, Ack):
@@ -118,6 +128,8 @@ def pack_outcome(number: int, seconds: float, outcome: Outcome) -> bytes:
     if isinstance(outcome, Retry):
         failure = tuple(outcome.failure)
         return frame((number, seconds, "retry", outcome.body, outcome.delay, failure))
+    if isinstance(outcome, Defer):
+        return frame((number, seconds, "defer", outcome.delay))
     assert isinstance(outcome, Fail)
     return frame((number, seconds, "fail", tuple(outcome.failure)))
 
@@ -131,6 +143,8 @@ def unpack_outcome(values: tuple[Any, ...], lease: Lease) -> Finished:
     elif kind == "retry":
         body, delay, failure = rest
         outcome = Retry(lease, body, delay, Failure(*failure))
+    elif kind == "defer":
+        outcome = Defer(lease, *rest)
     else:
         outcome = Fail(lease, Failure(*rest[0]))
     return Finished(number, seconds, outcome)

@@ -6,29 +6,37 @@ from __future__ import annotations
 import json
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from typing import Any, NamedTuple
 
 from . import execution, logs
-from .backends.base import Ack, Lease, Retry
-from .channel import FrameReader, Permits, frame, pack_outcome
+from .backends.base import Defer, Fail, Lease, Retry
+from .channel import (
+    GREETING,
+    WORN,
+    FrameReader,
+    Permits,
+    frame,
+    pack_limit,
+    pack_outcome,
+)
 from .exceptions import AlligatorException
+from .limits import Limit
 from .redaction import learn
 from .tasks import Task
 from .utils import import_module
-
-#: What a child says first, once its imports are done.
-GREETING = "ready"
 
 #: The variable that has the worker's DSN. The child speaks to no broker, but a task that pushes
 #: others meets the same one with it, and its password is hidden in what is logged and kept.
 DSN_VARIABLE = "GATOR_DSN"
 
-#: Its exit code when they are not.
+#: The exit code of a child whose imports fail.
 NOT_READY = 3
 
 
@@ -36,18 +44,20 @@ class Settings(NamedTuple):
     """What a child is started with: its ends of the three pipes, and how to run.
 
     Attributes:
-        imports: modules to import before the first task.
-        log_format, log_level: see `logs`.
+        tasks, permits, outcomes: descriptors.
         parent: the supervisor's process id.
+        time_limit, max_memory, imports, log_format, log_level: as in WorkerSettings.
     """
 
     tasks: int
     permits: int
     outcomes: int
+    parent: int
+    time_limit: float | None
+    max_memory: int
     imports: tuple[str, ...]
     log_format: str
     log_level: str
-    parent: int
 
     def command(self) -> list[str]:
         """Return the command line that starts a child with these settings."""
@@ -74,42 +84,53 @@ def main(settings: Settings) -> int:
     _write(settings.outcomes, frame(GREETING))
     permits = Permits(settings.permits)
     for leases in _frames(settings.tasks):
-        _run_batch(leases, permits, settings.outcomes)
+        if not _run_batch(leases, permits, settings):
+            # The permits of what has not started are in the pipe, for the supervisor to take back.
+            _write(settings.outcomes, frame(WORN))
+            break
+    while os.read(settings.tasks, 1 << 16):
+        pass
     return 0
 
 
-def _run_batch(leases: list[tuple[int, tuple[Any, ...]]], permits: Permits, outcomes: int) -> None:
-    pid = os.getpid()
-    worker = f"{socket.gethostname()}:{pid}"
+def _run_batch(
+    leases: list[tuple[int, tuple[Any, ...]]], permits: Permits, settings: Settings
+) -> bool:
+    """Run what there are permits for; False when this process has grown too large to go on."""
+    worker = f"{socket.gethostname()}:{os.getpid()}"
     for number, fields in leases:
         if not permits.allows(number):
             continue
         started = time.perf_counter()
-        done = execution.run(Task, Lease(*fields), worker)
+        limited = partial(_tell_limit, settings.outcomes, number)
+        done = execution.run(Task, Lease(*fields), worker, settings.time_limit, limited)
         seconds = time.perf_counter() - started
-        if os.getpid() != pid:
-            # The task forked, and this is the copy: the outcome, and the next task, are not its.
-            os._exit(0)
         # Written at once, one by one: whatever the next task does to this process, this outcome
         # is out of its reach.
-        _write(outcomes, pack_outcome(number, seconds, done.outcome))
+        _write(settings.outcomes, pack_outcome(number, seconds, done.outcome))
         _log(done, seconds)
+        if _has_grown(settings):
+            return False
+    return True
+
+
+def _tell_limit(outcomes: int, number: int, limit: Limit) -> None:
+    _write(outcomes, pack_limit(number, limit))
+
+
+def _has_grown(settings: Settings) -> bool:
+    if not settings.max_memory:
+        return False
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    # Linux counts in KiB, macOS in bytes.
+    return (peak if sys.platform == "darwin" else peak * 1024) > settings.max_memory
 
 
 def _log(done: execution.Done, seconds: float) -> None:
-    failed = done.error is not None
-    if not logs.worker_log.isEnabledFor(logging.ERROR if failed else logging.INFO):
+    level, word, message = _told(done)
+    if not logs.worker_log.isEnabledFor(level):
         return
-    outcome, lease = done.outcome, done.outcome.lease
-    if isinstance(outcome, Ack):
-        level, word, message = logging.INFO, "success", "done"
-    elif isinstance(outcome, Retry):
-        level, word = logging.WARNING, "retrying"
-        message = f"failed, {done.task.retries if done.task else 0} retries left: "
-        message += outcome.failure.error
-    else:
-        level, word = logging.ERROR, "failed"
-        message = f"failed for good: {execution.failure_of(done.error, '').error}"  # type: ignore[arg-type]
+    lease = done.outcome.lease
     logs.worker_log.log(
         level,
         message,
@@ -121,6 +142,20 @@ def _log(done: execution.Done, seconds: float) -> None:
             "outcome": word,
         },
     )
+
+
+def _told(done: execution.Done) -> tuple[int, str, str]:
+    """Return the level, the outcome's word and the message for one try."""
+    match done.outcome:
+        case Retry(failure=failure):
+            left = done.task.retries if done.task else 0
+            return logging.WARNING, "retrying", f"failed, {left} retries left: {failure.error}"
+        case Fail(failure=failure):
+            return logging.ERROR, "failed", f"failed for good: {failure.error}"
+        case Defer():
+            return logging.INFO, "snoozed", f"asked to be run {done.error}"
+        case _:
+            return logging.INFO, "success", "done"
 
 
 def _frames(descriptor: int) -> Iterator[Any]:

@@ -11,11 +11,25 @@ from collections.abc import Sequence
 from typing import Any
 
 from .backends.base import Lease
-from .channel import MAX_PERMITS, Finished, FrameReader, Permits, frame, unpack_outcome
-from .child import DSN_VARIABLE, GREETING, Settings
+from .channel import (
+    GREETING,
+    MAX_PERMITS,
+    WORN,
+    Finished,
+    FrameReader,
+    Permits,
+    frame,
+    unpack_outcome,
+)
+from .child import DSN_VARIABLE, Settings
+from .limits import Limit
+from .settings import WorkerSettings
 
 #: Seconds of work a child may hold, and the most tasks.
 WORK_AHEAD, MOST_AHEAD = 0.05, 500
+
+#: Seconds between the exception that a time limit raises in a task and the end of its process.
+HARD_AFTER = 2.0
 
 #: Seconds that a child has to end by itself once nothing more comes.
 GRACE_SECONDS = 2.0
@@ -34,13 +48,13 @@ class Child:
         window: how many leases it may hold. It starts at one and at most doubles at each refill
             while tasks are short, so that WORK_AHEAD seconds of them lie ready.
         ready: whether it said that its imports are done.
-        finish_by: the monotonic time by which it has to be gone; FOREVER while it is wanted.
+        worn: whether it said that it has grown too large.
         done: how many tasks it has ended.
         tasks, outcomes: the supervisor's ends of those pipes.
         progress: the monotonic time when it last started a task, as far as can be told from here.
     """
 
-    def __init__(self, dsn: str, imports: Sequence[str], log_format: str, log_level: str) -> None:
+    def __init__(self, worker: WorkerSettings) -> None:
         """Start the process; see `child.Settings` and `child.DSN_VARIABLE`."""
         tasks_out, self.tasks = os.pipe()
         self._permits = Permits.make()
@@ -51,16 +65,18 @@ class Child:
             tasks_out,
             self._permits.reading,
             outcomes_in,
-            tuple(imports),
-            log_format,
-            log_level,
             os.getpid(),
+            worker.time_limit,
+            worker.max_memory,
+            worker.imports,
+            worker.log_format,
+            worker.log_level,
         )
         try:
             self.process = subprocess.Popen(
                 settings.command(),
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, DSN_VARIABLE: dsn},
+                env={**os.environ, DSN_VARIABLE: worker.dsn},
                 pass_fds=(tasks_out, self._permits.reading, outcomes_in),
             )
         except OSError:
@@ -72,8 +88,11 @@ class Child:
         self.held: dict[int, Lease] = {}
         self.window = 1
         self.ready = False
+        self.worn = False
         self.done = 0
-        self.finish_by = FOREVER
+        self._finish_by = FOREVER
+        self._limit: tuple[int, Limit] | None = None
+        self._limit_ends = FOREVER
         self.progress = self._started = time.monotonic()
         self._last = 0
         self._average = 0.0
@@ -88,12 +107,17 @@ class Child:
     @property
     def finishing(self) -> bool:
         """Whether it was told that nothing more comes."""
-        return self.finish_by < FOREVER
+        return self._finish_by < FOREVER
+
+    @property
+    def end_by(self) -> float:
+        """The monotonic time by which it, or the task that runs, has to end; FOREVER for none."""
+        return min(self._finish_by, self._limit_ends)
 
     def room(self) -> int:
         """How many more leases to give it now. Only when half of the window is used up, so that
         leases travel in batches."""
-        if not self.ready or self.finishing or len(self.held) > self.window // 2:
+        if not self.ready or self.worn or self.finishing or len(self.held) > self.window // 2:
             return 0
         return self.window - len(self.held)
 
@@ -126,13 +150,28 @@ class Child:
         for values in self._read():
             if values == GREETING:
                 self.ready = True
+            elif values == WORN:
+                self.worn = True
+            elif values[0] == "limit":
+                self._begin_limit(*values[1:])
             elif values[0] in self.held:
                 finished.append(unpack_outcome(values, self.held.pop(values[0])))
+                self._limit, self._limit_ends = None, FOREVER
         if finished:
             self.progress = time.monotonic()
             self.done += len(finished)
             self._learn(finished)
         return finished
+
+    def _begin_limit(self, number: int, *limit: Any) -> None:
+        self._limit = number, Limit(*limit)
+        self._limit_ends = time.monotonic() + self._limit[1].seconds + HARD_AFTER
+
+    def overrun(self, number: int) -> Limit | None:
+        """Return the time limit of a held lease when that was run out of; None otherwise."""
+        if self._limit is None or self._limit[0] != number or time.monotonic() < self._limit_ends:
+            return None
+        return self._limit[1]
 
     def take_back(self) -> list[Lease]:
         """Take back the leases that it has not started."""
@@ -150,16 +189,16 @@ class Child:
         if not self.finishing:
             os.close(self.tasks)
             self.tasks = -1
-            self.finish_by = time.monotonic() + GRACE_SECONDS
+            self._finish_by = time.monotonic() + GRACE_SECONDS
 
     def kill(self) -> None:
         """End it now."""
         self.process.kill()
 
     def wait(self) -> None:
-        """Wait until it is gone; end it when that takes longer than `finish_by`."""
+        """Wait until it is gone; end it when that takes longer than its grace."""
         try:
-            self.process.wait(max(0.0, min(self.finish_by - time.monotonic(), GRACE_SECONDS)))
+            self.process.wait(max(0.0, min(self._finish_by - time.monotonic(), GRACE_SECONDS)))
         except subprocess.TimeoutExpired:
             self.kill()
             self.process.wait()

@@ -1,4 +1,4 @@
-"""Every error Alligator raises by itself, one tree.
+"""Every error Alligator raises by itself, and what a task raises to steer it: one tree.
 
 AlligatorException
 ├── MultipleDelayError        delay_by and delay_until on one task
@@ -13,6 +13,10 @@ AlligatorException
 ├── TaskFailed                a task failed for good, elsewhere
 ├── TaskTimeout               a task ran past its time limit
 ├── TaskRunning               a worker holds the task
+├── Verdict                   raised by a task, to say itself what becomes of it
+│   ├── Snooze                not yet: run it again later; no failure, no retry used
+│   ├── RetryIn               this try failed; the next one in so many seconds
+│   └── GiveUp                failed for good, whatever retries are left
 └── BrokerError
     ├── InvalidDSN            not a DSN, or a scheme nobody registered
     ├── MissingDriver         the broker's client library is not installed
@@ -20,6 +24,10 @@ AlligatorException
     ├── BrokerRefused         an answer, and it was no (password, memory, disk, configuration)
     └── UnsupportedByBroker   this broker cannot do that
 """
+
+from __future__ import annotations
+
+import datetime
 
 
 class AlligatorException(Exception):
@@ -74,6 +82,44 @@ class TaskRunning(AlligatorException):
     """The task is held by a worker, so it can be neither claimed nor canceled."""
 
 
+class Verdict(AlligatorException):
+    """What a task raises to say itself what becomes of it."""
+
+
+class Snooze(Verdict):
+    """Not yet: run the task again in so many seconds, as it is.
+
+    The try counts as none: it uses up no retry, on_error is not called, and nothing is noted as a
+    failure.
+    """
+
+    def __init__(self, seconds: float | datetime.timedelta) -> None:
+        """Set the wait; less than 0.1 s is 0.1 s, so that what is ready goes first."""
+        super().__init__(seconds)
+        self.seconds = _wait(self, seconds)
+
+    def __str__(self) -> str:
+        return f"again in {self.seconds:g} s"
+
+
+class RetryIn(Verdict):
+    """The try failed as by any other exception, and the next one, if a retry is left, comes in so
+    many seconds, whatever the task's backoff. Raise it `from` the error that it stands for."""
+
+    def __init__(self, seconds: float | datetime.timedelta, reason: str = "") -> None:
+        """Set the wait, and why the try failed."""
+        super().__init__(seconds, reason)
+        self.seconds = _wait(self, seconds)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return self.reason or f"try again in {self.seconds:g} s"
+
+
+class GiveUp(Verdict):
+    """The task failed for good, whatever retries are left; the argument says why."""
+
+
 class BrokerError(AlligatorException):
     """Something is wrong between this process and the broker."""
 
@@ -96,3 +142,11 @@ class BrokerRefused(BrokerError):
 
 class UnsupportedByBroker(BrokerError):
     """The broker behind this DSN cannot do what was asked."""
+
+
+def _wait(verdict: Verdict, given: float | datetime.timedelta) -> float:
+    seconds = given.total_seconds() if isinstance(given, datetime.timedelta) else given
+    number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not number or not 0 <= seconds < 2**53:
+        raise ValueError(f"{type(verdict).__name__}({given!r}): give seconds, 0 or more")
+    return seconds

@@ -6,19 +6,32 @@ import math
 import os
 import time
 import traceback
+from collections.abc import Callable
 from types import TracebackType
 from typing import NamedTuple
 
 from . import body
-from .backends.base import MAX_TRACEBACK, Ack, Fail, Failure, Lease, Outcome, Retry
+from .backends.base import MAX_TRACEBACK, Ack, Defer, Fail, Failure, Lease, Outcome, Retry
 from .constants import RETRYING
-from .exceptions import UndecodableTask, UnknownCallableError, UnknownModuleError
+from .exceptions import (
+    GiveUp,
+    RetryIn,
+    Snooze,
+    UndecodableTask,
+    UnknownCallableError,
+    UnknownModuleError,
+)
+from .limits import Limit, time_limit
 from .redaction import redacted
+from .retries import delay
 from .tasks import Task
 
-#: Errors that another try on this machine would only repeat.
-HOPELESS = (UndecodableTask, UnknownModuleError, UnknownCallableError)
+#: Errors that another try on this machine would only repeat, and the task's own word for that.
+HOPELESS = (UndecodableTask, UnknownModuleError, UnknownCallableError, GiveUp)
 
+#: Seconds that a snoozed task waits at least. It keeps its place in line, so without a wait it
+#: would run again and again before everything behind it.
+SHORTEST_SNOOZE = 0.1
 
 _OUR_FOLDER = os.path.dirname(__file__) + os.sep
 
@@ -31,12 +44,20 @@ class Done(NamedTuple):
     outcome: Outcome
 
 
-def run(task_class: type[Task], lease: Lease, worker: str) -> Done:
+def run(
+    task_class: type[Task],
+    lease: Lease,
+    worker: str,
+    most: float | None = None,
+    limited: Callable[[Limit], None] | None = None,
+) -> Done:
     """Run the leased task once. Whatever the task does, this returns.
 
     Args:
         task_class: whose `deserialize` reads the body.
         worker: the name written beside a failure.
+        most: seconds a try may take at most, whatever the task says.
+        limited: told of the time limit before the try begins, when there is one.
     """
     try:
         task = decode(task_class, lease)
@@ -46,7 +67,14 @@ def run(task_class: type[Task], lease: Lease, worker: str) -> Done:
         lease = lease._replace(task_id=task.task_id)
     raised: BaseException | None = None
     try:
-        raised = attempt(task)
+        seconds = min(filter(None, (task.timeout, most)), default=None)
+        if seconds is not None and limited is not None:
+            limited(_limit(task, seconds, lease.attempts + 1))
+        process = os.getpid()
+        raised = attempt(task, most)
+        if os.getpid() != process:
+            # The task forked, and this is the copy: what follows is the original's to do.
+            os._exit(0)
         return Done(task, raised, outcome_of(task, lease, raised, worker))
     except Exception as error:  # a hook left something in the task that nobody can go by
         task.to_failed()
@@ -76,15 +104,34 @@ def decode(task_class: type[Task], lease: Lease) -> Task:
     return task
 
 
-def attempt(task: Task) -> BaseException | None:
+def _limit(task: Task, seconds: float, failed: int) -> Limit:
+    """Return the limit of a try, with what to queue again should its process have to be ended."""
+    if task.retries <= 0:
+        return Limit(seconds, None, 0.0)
+    task.retries -= 1
+    try:
+        return Limit(seconds, encode(task), delay(task.backoff, failed))
+    finally:
+        task.retries += 1
+
+
+def attempt(task: Task, most: float | None = None) -> BaseException | None:
     """Run one try and set the task's status by it; return what it raised.
+
+    Args:
+        most: see `run`.
 
     A failed try with retries left uses one up and leaves the status RETRYING. The hook on_error
     ran before that is looked at, so it has the say.
     """
     task.error = None
     try:
-        task.run()
+        with time_limit(most):
+            task.run()
+    except Snooze as error:
+        task.error = error
+        task.to_delayed()
+        return error
     except BaseException as error:  # SystemExit and KeyboardInterrupt of a task are its failure
         task.error = error
         if task.retries > 0 and not isinstance(error, HOPELESS):
@@ -105,10 +152,29 @@ def outcome_of(task: Task, lease: Lease, error: BaseException | None, worker: st
     if error is None:
         seconds = _seconds(task.result_ttl)
         return Ack(lease, body.dump_result(task.result) if seconds else b"", seconds)
+    if isinstance(error, Snooze):
+        return Defer(lease, wait_after(task, error, lease.attempts))
     failure = failure_of(error, worker)
     if task.status == RETRYING:
-        return Retry(lease, encode(task), _seconds(task.backoff), failure)
+        return Retry(lease, encode(task), wait_after(task, error, lease.attempts + 1), failure)
     return Fail(lease, failure)
+
+
+def wait_after(task: Task, error: BaseException, failed: int) -> float:
+    """Return the seconds until the next try of a task that is to run again.
+
+    Args:
+        error: what the last try raised.
+        failed: how many tries have failed.
+
+    Raises:
+        Exception: a hook left a backoff that makes no sense.
+    """
+    if isinstance(error, Snooze):
+        return max(_seconds(error.seconds), SHORTEST_SNOOZE)
+    if isinstance(error, RetryIn):
+        return _seconds(error.seconds)
+    return delay(task.backoff, failed)
 
 
 def _seconds(value: float) -> float:

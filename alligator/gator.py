@@ -13,8 +13,8 @@ from . import execution
 from .backends.base import Capability, Entry, FinishedState, FiveVerbs, Lease, Outcome, Release
 from .backends.five_verbs import complete
 from .backends.registry import client_class
-from .constants import ALL, RETRYING
-from .exceptions import InvalidTask, TaskFailed
+from .constants import ALL, DELAYED, RETRYING
+from .exceptions import InvalidTask, Snooze, TaskFailed
 from .interrupts import noting_interrupts
 from .leases import LeaseKeeper
 from .tasks import Task
@@ -22,6 +22,9 @@ from .tasks import Task
 P = ParamSpec("P")
 
 log = logging.getLogger("alligator.worker")
+
+#: The status of a task that raised something and will run again.
+_AGAIN = (RETRYING, DELAYED)
 
 
 class Gator:
@@ -182,7 +185,7 @@ class Gator:
 
         Returns:
             The finished task, with `result` and `status` (RETRYING when it failed and went back
-            on the queue), or None when nothing was ready.
+            on the queue, DELAYED when it raised Snooze), or None when nothing was ready.
 
         Raises:
             Exception: what the task raised, when it failed for good.
@@ -214,22 +217,26 @@ class Gator:
         """Run a task you made, with its hooks and retries.
 
         A failed try with retries left is repeated at once with is_async=False; else the task goes
-        on the queue and is returned with status RETRYING.
+        on the queue and is returned with status RETRYING, or DELAYED when it raised Snooze.
 
         Raises:
+            Snooze: the task did, and there is no queue it could wait on, with is_async=False.
             Exception: what the task raised, when it failed for good.
         """
         while True:
             error = execution.attempt(task)
             if error is None:
                 return task
-            if task.status != RETRYING or isinstance(error, KeyboardInterrupt):
+            if task.status not in _AGAIN or isinstance(error, KeyboardInterrupt):
                 raise error
             if task.is_async:
-                if task.backoff:
-                    task.delay_until = time.time() + task.backoff
+                wait = execution.wait_after(task, error, failed=1)
+                if wait:
+                    task.delay_until = time.time() + wait
                 self._queue([task])
                 return task
+            if isinstance(error, Snooze):
+                raise error
 
     def run_lease(self, lease: Lease) -> execution.Done:
         """Run a reserved task once, keeping its lease alive; settling is the caller's."""
@@ -255,7 +262,7 @@ class Gator:
             raise done.error
         self.settle(done.outcome)
         task, error = done.task, done.error
-        if error is not None and (task is None or (raises and task.status != RETRYING)):
+        if error is not None and (task is None or (raises and task.status not in _AGAIN)):
             raise error
         assert task is not None  # a body that is no task has an error
         return task

@@ -1,4 +1,4 @@
-"""The time limit of one try."""
+"""The time limit of one try: an exception in the task, and what follows if that is no use."""
 
 from __future__ import annotations
 
@@ -8,8 +8,33 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import NamedTuple
 
+from .backends.base import Fail, Failure, Lease, Outcome, Retry
 from .exceptions import TaskTimeout
+
+
+class Limit(NamedTuple):
+    """How long the try that begins may take, and what follows when nothing ends it but the end of
+    its process.
+
+    Attributes:
+        seconds: after them TaskTimeout is raised in the task; some time later it is killed.
+        body: what to queue again then, with one retry less; None when it has no retries left.
+        delay: seconds until that is due.
+    """
+
+    seconds: float
+    body: bytes | None
+    delay: float
+
+    def outcome(self, lease: Lease, worker: str) -> Outcome:
+        """Return what becomes of the task once its process was ended."""
+        error = f"TaskTimeout: it did not end within {self.seconds:g} s; its process was ended"
+        failure = Failure(error, "", time.time(), worker)
+        if self.body is None:
+            return Fail(lease, failure)
+        return Retry(lease, self.body, self.delay, failure)
 
 
 @contextmanager

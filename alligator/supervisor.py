@@ -16,25 +16,21 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from types import FrameType
 
 from .backends.base import Backend, Capability, Fail, Failure, Lease, Outcome, Release
 from .backoff import Backoff
 from .children import FOREVER, WORK_AHEAD, Child
-from .constants import ALL
 from .exceptions import AlligatorException, BrokerError, UnsupportedByBroker
 from .gator import Gator
 from .logs import configure
 from .redaction import learn
+from .settings import WorkerSettings
 
 log = logging.getLogger("alligator.worker")
 
 #: Deaths of its child after which a task goes to the failed set.
 MAX_DEATHS = 3
-
-#: Seconds that running tasks have after the first SIGTERM; a container's grace is usually 10.
-DRAIN_SECONDS = 8.0
 
 #: Seconds an idle loop waits at most. Everything that matters wakes it before that.
 IDLE_SECONDS = 60.0
@@ -44,30 +40,6 @@ LONG_SECONDS = 2 * WORK_AHEAD
 
 #: A child that ends sooner than this after its start counts as dying at once.
 SHORT_LIFE = 1.0
-
-
-@dataclass(frozen=True)
-class WorkerSettings:
-    """What `gator worker` is asked to do.
-
-    Attributes:
-        dsn: the broker.
-        queues: names in order of preference.
-        processes: how many children.
-        burst: end when nothing is ready any more.
-        max_tasks: tasks a child runs before a fresh one takes its place; 0 is no limit.
-        imports: modules a child imports before its first task.
-        log_format, log_level: see `logs`.
-    """
-
-    dsn: str
-    queues: tuple[str, ...] = (ALL,)
-    processes: int = 1
-    burst: bool = False
-    max_tasks: int = 0
-    imports: tuple[str, ...] = ()
-    log_format: str = "text"
-    log_level: str = "info"
 
 
 class Supervisor:
@@ -99,6 +71,8 @@ class Supervisor:
         self._signals: list[int] = []
         self._wakeups, self._wake = socket.socketpair()
         self._drain_until = FOREVER
+        self._said_so = False
+        self._client.hurry = lambda: bool(self._signals)
         self._broker = Backoff()
         self._starts = Backoff()
         self._ever_ready = False
@@ -178,7 +152,7 @@ class Supervisor:
         if self._missing() and not self._stopping:
             yield self._starts.until
         for child in self._children:
-            yield child.finish_by
+            yield child.end_by
             if child.held:
                 yield self._extended + self._client.lease_seconds / 3
             if len(child.held) > 1:
@@ -195,12 +169,17 @@ class Supervisor:
             self._ever_ready |= child.ready
             if gone:
                 self._bury(child)
-            elif now > child.finish_by:
+            elif now > child.end_by:
                 child.kill()
-            elif self._stopping or (len(child.held) > 1 and now > child.progress + LONG_SECONDS):
-                self._outcomes += map(Release, child.take_back())
-            if 0 < self._settings.max_tasks <= child.done and not child.held:
-                child.finish()
+            else:
+                sits_on_others = len(child.held) > 1 and now > child.progress + LONG_SECONDS
+                if self._stopping or child.worn or sits_on_others:
+                    self._outcomes += map(Release, child.take_back())
+                if self._has_done_its_share(child) and not child.held:
+                    child.finish()
+
+    def _has_done_its_share(self, child: Child) -> bool:
+        return child.worn or 0 < self._settings.max_tasks <= child.done
 
     def _exchange(self) -> None:
         """Settle what is done and reserve more, in one round trip; then hand it out."""
@@ -254,11 +233,11 @@ class Supervisor:
     def _extend(self) -> None:
         held = [lease for child in self._children for lease in child.held.values()]
         due = self._extended + self._client.lease_seconds / 3 <= time.monotonic()
-        if not due or self._broker.waiting():
+        if not (held and due) or self._broker.waiting():
             return
         self._extended = time.monotonic()
         try:
-            kept = self._client.extend(held) if held else []
+            kept = self._client.extend(held)
         except BrokerError as error:
             self._step_back(error)
             return
@@ -295,14 +274,12 @@ class Supervisor:
         if self._stopping or self._starts.waiting():
             return
         for _ in range(self._missing()):
-            settings = self._settings
             try:
-                child = Child(
-                    settings.dsn, settings.imports, settings.log_format, settings.log_level
-                )
+                child = Child(self._settings)
             except OSError as error:
+                which = f"{len(self._children) + 1} of {self._settings.processes}"
                 raise AlligatorException(
-                    f"could not start process {len(self._children) + 1} of {settings.processes}: "
+                    f"could not start process {which}: "
                     f"{error}; ask for fewer, or raise the limit (ulimit -n, ulimit -u)"
                 ) from error
             self._children.append(child)
@@ -316,7 +293,17 @@ class Supervisor:
         self._selector.unregister(child.outcomes)
         cause = child.cause_of_death()
         self._outcomes += map(Release, child.take_back())
-        for lease in child.held.values():
+        where = f"{socket.gethostname()}:{child.pid}"
+        for number, lease in child.held.items():
+            limit = child.overrun(number)
+            if limit is not None:
+                self._outcomes.append(limit.outcome(lease, where))
+                log.error(
+                    "did not end within its time limit of %g s; its process was ended",
+                    limit.seconds,
+                    extra={"task_id": lease.task_id, "queue": lease.queue},
+                )
+                continue
             deaths = lease.deliveries - lease.attempts
             last = deaths >= MAX_DEATHS
             log.error(
@@ -325,7 +312,6 @@ class Supervisor:
                 extra={"task_id": lease.task_id, "queue": lease.queue},
             )
             if last:
-                where = f"{socket.gethostname()}:{child.pid}"
                 failure = Failure(f"worker died: {cause}", "", time.time(), where)
                 self._outcomes.append(Fail(lease, failure))
             else:
@@ -353,7 +339,7 @@ class Supervisor:
             self._outcomes += (one.outcome for one in child.collect())
             for lease in child.held.values():
                 log.warning(
-                    "handed back unfinished", extra={"task_id": lease.task_id, "queue": lease.queue}
+                    "did not finish", extra={"task_id": lease.task_id, "queue": lease.queue}
                 )
                 self._outcomes.append(Release(lease))
         self._settle_for_good()
@@ -366,15 +352,17 @@ class Supervisor:
         self._selector.close()
 
     def _settle_for_good(self) -> None:
+        left = len(self._outcomes)
         try:
             # A broker that does not answer has been asked often enough.
             if self._outcomes and not self._broker.failures:
                 self._client.settle(self._outcomes)
+                log.info("handed back or settled at the end: %d", left)
                 self._outcomes.clear()
         except BrokerError as error:
             self._step_back(error)
         if self._outcomes:
-            log.error("%d leases stay until their time is up", len(self._outcomes))
+            log.error("left leased, until their time is up: %d", left)
 
     # -- signals ----------------------------------------------------------------------------
 
@@ -383,25 +371,32 @@ class Supervisor:
         return self._drain_until < FOREVER
 
     def _heed_signals(self) -> None:
-        if self._signals and not self._stopping:
+        if self._stopping and not self._said_so:
+            self._said_so = True
             log.info(
                 "stopping: no new tasks, and %g s for what runs; a second signal ends it now",
-                DRAIN_SECONDS,
+                self._settings.drain_timeout,
             )
-            self._drain_until = time.monotonic() + DRAIN_SECONDS
 
     @contextmanager
     def _watching_signals(self) -> Iterator[None]:
-        """Note SIGINT and SIGTERM, and let them and a child's end wake the loop."""
+        """Note SIGINT, SIGTERM and SIGHUP, and let them and a child's end wake the loop."""
         for end in (self._wakeups, self._wake):
             end.setblocking(False)
         self._selector.register(self._wakeups, selectors.EVENT_READ)
 
         def note(number: int, _frame: FrameType | None) -> None:
-            if number != signal.SIGCHLD:
-                self._signals.append(number)
+            if number == signal.SIGCHLD:
+                return
+            self._signals.append(number)
+            # From now on, whatever the loop is busy with.
+            self._drain_until = min(
+                self._drain_until, time.monotonic() + self._settings.drain_timeout
+            )
 
-        numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
+        numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGCHLD]
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
+            numbers.append(signal.SIGHUP)
         before = {number: signal.signal(number, note) for number in numbers}
         old_descriptor = signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
         try:

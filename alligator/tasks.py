@@ -9,9 +9,11 @@ from collections.abc import Callable, Coroutine, Iterable
 from typing import Any, Self
 
 from . import body
+from .checks import at_least_zero, whole
 from .constants import CANCELED, DELAYED, FAILED, RETRYING, SUCCESS, WAITING
-from .exceptions import InvalidTask, MultipleDelayError, UndecodableTask
+from .exceptions import InvalidTask, MultipleDelayError, Snooze, UndecodableTask
 from .limits import time_limit
+from .retries import AnyBackoff, checked, from_wire, to_wire
 from .utils import DottedPath, dotted_path
 
 Hook = Callable[..., Any]
@@ -44,7 +46,7 @@ class Task:
         *,
         priority: int = 0,
         timeout: float | None = None,
-        backoff: float = 0.0,
+        backoff: AnyBackoff = 0.0,
         unique: str | None = None,
         result_ttl: float = 0.0,
         **reserved: bool,
@@ -65,7 +67,9 @@ class Task:
             delay_until: a Unix time, a datetime (a naive one is local time) or a date (its start).
             priority: -1000 to 1000, higher first.
             timeout: seconds a try may take; TaskTimeout is raised in it after that.
-            backoff: seconds between a failed try and the next.
+            backoff: seconds between a failed try and the next; or a list of them, for the first
+                failed try, the second and so on (the last one repeats); or what
+                `alligator.retries.exponential` returns.
             unique: while a task with this key is queued or runs, no second one is queued.
             result_ttl: seconds the broker keeps the result; 0 keeps none.
 
@@ -76,18 +80,18 @@ class Task:
         if reserved:
             is_async = _reserved_async(reserved)
         self.task_id = _new_id() if task_id is None else task_id
-        self.retries = _whole("retries", _at_least_zero("retries", retries))
+        self.retries = whole("retries", at_least_zero("retries", retries))
         self.is_async = bool(is_async)
         self.on_start = on_start
         self.on_success = on_success
         self.on_error = on_error
         self.depends_on = _task_ids(depends_on)
         self.delay_until = _delay(delay_by, delay_until)
-        self.priority = _whole("priority", priority)
+        self.priority = whole("priority", priority)
         self.timeout = _timeout(timeout)
-        self.backoff = _at_least_zero("backoff", backoff)
+        self.backoff: AnyBackoff = checked(backoff)
         self.unique = unique
-        self.result_ttl = _at_least_zero("result_ttl", result_ttl)
+        self.result_ttl = at_least_zero("result_ttl", result_ttl)
 
         self.status = WAITING
         self.queued = True
@@ -184,7 +188,7 @@ class Task:
         for name, value in (
             ("delay_until", self.delay_until),
             ("timeout", self.timeout),
-            ("backoff", self.backoff),
+            ("backoff", to_wire(checked(self.backoff))),
             ("result_ttl", self.result_ttl),
         ):
             if value:
@@ -228,8 +232,8 @@ class Task:
         self.depends_on = _task_ids(options.get("depends_on"))
         self.delay_until = _delay(None, options.get("delay_until"))
         self.timeout = _timeout(options.get("timeout"))
-        self.backoff = _at_least_zero("backoff", options.get("backoff", 0.0))
-        self.result_ttl = _at_least_zero("result_ttl", options.get("result_ttl", 0.0))
+        self.backoff = from_wire(options.get("backoff", 0.0))
+        self.result_ttl = at_least_zero("result_ttl", options.get("result_ttl", 0.0))
 
     # -- running ----------------------------------------------------------------------------
 
@@ -240,7 +244,8 @@ class Task:
             What the call returned, also kept as `result`. A coroutine is run to its end.
 
         Raises:
-            Whatever the call, on_start or on_success raised, once on_error was told.
+            Snooze: the call, or a hook, asked to be run later.
+            Whatever else the call, on_start or on_success raised, once on_error was told.
         """
         if self.func is None:
             raise InvalidTask(f"task {self.task_id!r} has nothing to call; use to_call first")
@@ -253,6 +258,9 @@ class Task:
                 self.result = result
                 self.to_success()
                 self._call_hook("on_success", result)
+        except Snooze:
+            self.to_delayed()
+            raise
         except BaseException as error:
             self.to_failed()
             self._tell(error)
@@ -313,20 +321,8 @@ def _reserved_async(reserved: dict[str, bool]) -> bool:
     return reserved["async"]
 
 
-def _at_least_zero(name: str, value: Any) -> Any:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
-        raise InvalidTask(f"{name} {value!r} is not a number of at least 0")
-    return value
-
-
-def _whole(name: str, value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise InvalidTask(f"{name} {value!r} is not a whole number")
-    return value
-
-
 def _timeout(seconds: float | None) -> float | None:
-    if seconds is not None and _at_least_zero("timeout", seconds) == 0:
+    if seconds is not None and at_least_zero("timeout", seconds) == 0:
         raise InvalidTask("timeout 0 leaves no time to run; leave it out for no limit")
     return seconds
 
@@ -355,7 +351,7 @@ def _delay(
     if isinstance(by, datetime.timedelta):
         by = by.total_seconds()
     if by is not None:
-        return time.time() + float(_at_least_zero("delay_by", by))
+        return time.time() + float(at_least_zero("delay_by", by))
     if isinstance(until, datetime.date) and not isinstance(until, datetime.datetime):
         until = datetime.datetime(until.year, until.month, until.day)
     if isinstance(until, datetime.datetime):
@@ -365,4 +361,4 @@ def _delay(
             raise InvalidTask(f"delay_until {until!r} is no time to wait for: {error}") from error
     if until is None:
         return None
-    return float(_at_least_zero("delay_until", until))
+    return float(at_least_zero("delay_until", until))

@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any, Self
 
-from .backends.base import Fail, Lease, Release, Retry
+from .backends.base import Defer, Fail, Lease, Release, Retry
 from .backoff import Backoff
 from .constants import ALL
 from .exceptions import BrokerError
@@ -171,6 +171,9 @@ class Worker:
         task_id = done.outcome.lease.task_id
         if isinstance(done.outcome, Fail | Retry):
             log.error("task %s failed: %s", task_id, done.outcome.failure.error)
+            return
+        if isinstance(done.outcome, Defer):
+            log.info("task %s asked to be run again in %g s", task_id, done.outcome.delay)
             return
         try:
             self.result(done.task.result if done.task else None)

@@ -42,6 +42,14 @@ def duration(text: str) -> float:
     return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PART, text))
 
 
+def size(text: str) -> int:
+    """Read bytes: 300M, 1.5G, 500000."""
+    found = re.fullmatch(rf"({_NUMBER})([KMG]?)i?B?", str(text).strip(), re.IGNORECASE)
+    if found is None:
+        raise click.BadParameter(f"{text!r} is no size; write 300M, 1.5G or a number of bytes")
+    return int(float(found[1]) * 1024 ** "_KMG".index(found[2].upper() or "_"))
+
+
 def when(text: str) -> float:
     """Read a time as Unix time: RFC 3339, an ISO date or date-time in local time, or Unix time."""
     text = str(text).strip()

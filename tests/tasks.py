@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from alligator import Task
+from alligator.exceptions import GiveUp, RetryIn, Snooze
 
 #: Importable, and not callable.
 NUMBER = 5
@@ -55,8 +56,50 @@ def fail_times(path: str, times: int) -> str:
     return f"done at try {tried}"
 
 
+def snooze_times(path: str, times: int, seconds: float) -> str:
+    """Ask to be run later for the first `times` calls with this path."""
+    append(path, "called")
+    called = len(lines(Path(path)))
+    if called <= times:
+        raise Snooze(seconds)
+    return f"done at call {called}"
+
+
+def snooze_then_fail(path: str) -> None:
+    """Ask to be run later at the first call with this path, and fail at the others."""
+    snooze_times(path, 1, 3600)
+    fail()
+
+
+def retry_then_give_up(path: str) -> None:
+    """Fail twice with a wish for a late retry, and then for good."""
+    append(path, "tried")
+    if len(lines(Path(path))) > 2:
+        give_up()
+    raise RetryIn(3600)
+
+
+def ask_for_a_retry(seconds: float) -> None:
+    try:
+        fail()
+    except ValueError as error:
+        raise RetryIn(seconds, "the server is busy") from error
+
+
+def give_up(*_args: Any) -> None:
+    raise GiveUp("the account is closed")
+
+
 def leave(*_args: Any) -> None:
     raise SystemExit(7)
+
+
+def fork_and_return(path: str) -> None:
+    """Return twice, once in a copy of the process."""
+    copy = os.fork()
+    append(path, "original" if copy else "copy")
+    if copy:
+        os.waitpid(copy, 0)
 
 
 def interrupt(*_args: Any) -> None:
@@ -151,6 +194,18 @@ def one_retry_more(task: Task, _error: BaseException) -> None:
     first = not lines(Path(task.func_args[0] + ".hook"))
     append(task.func_args[0] + ".hook", "called")
     task.retries = 1 if first else 0
+
+
+def wait_four_hours(task: Task, _error: BaseException) -> None:
+    task.backoff = [4 * 3600]
+
+
+def wait_in_words(task: Task, _error: BaseException) -> None:
+    task.backoff = "an hour"  # type: ignore[assignment]
+
+
+def snooze_in_hook(task: Task, *_args: Any) -> None:
+    raise Snooze(3600)
 
 
 def no_retries(task: Task, _error: BaseException) -> None:

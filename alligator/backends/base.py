@@ -8,7 +8,7 @@ The life of a task, by the verb that moves it::
 
     push ──► waiting ◄─────────────── due ── delayed | retrying
       │         │  ▲                            ▲
-      │ reserve │  │ Release, lease lost        │ Retry
+      │ reserve │  │ Release, lease lost        │ Retry, Defer
       │         ▼  │                            │
       │       running ──────────────────────────┘
       │         ├─ Ack ──► gone
@@ -168,7 +168,15 @@ class Release(NamedTuple):
     charged: bool = False
 
 
-Outcome = Ack | Retry | Fail | Release
+class Defer(NamedTuple):
+    """Not yet: queue it again as it is, delayed for `delay` seconds, in its old place in line once
+    that is over. Neither an attempt nor a delivery is counted."""
+
+    lease: Lease
+    delay: float
+
+
+Outcome = Ack | Retry | Fail | Release | Defer
 
 
 class Settled(NamedTuple):
@@ -274,12 +282,16 @@ class Backend(abc.ABC):
         capabilities: what it can do beyond the common part.
         body_limit: bytes a body may have, or None.
         lease_seconds: how long a lease lasts without `extend`.
+        hurry: asked between attempts to reach a broker that is away; True has the verb give up.
     """
 
     capabilities: ClassVar[frozenset[Capability]]
     broker: ClassVar[str]
     body_limit: int | None = None
     lease_seconds: float = DEFAULT_LEASE
+
+    def __init__(self) -> None:
+        self.hurry: Callable[[], bool] = lambda: False
 
     @property
     def worker(self) -> str:

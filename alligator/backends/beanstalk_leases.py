@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from ..exceptions import TaskRunning
 from . import beanstalk_job as jobs
-from .base import Ack, Fail, Lease, Outcome, Release, Retry, Settled
+from .base import Ack, Defer, Fail, Lease, Outcome, Release, Retry, Settled
 from .beanstalk_job import Header, Stats
 from .beanstalk_wire import Connection, Reply, refuse
 
@@ -52,7 +52,7 @@ class _Held:
 
 
 class _End(NamedTuple):
-    """An Ack or Release, the outcome at position `at`, and the commands that do it."""
+    """An Ack, Release or Defer, the outcome at position `at`, and the commands that do it."""
 
     at: int
     task_id: str
@@ -104,7 +104,7 @@ class Leases:
         copies: list[_Copy] = []
         for index, held in mine.items():
             outcome = outcomes[index]
-            if isinstance(outcome, Ack | Release):
+            if isinstance(outcome, Ack | Release | Defer):
                 task_id = outcome.lease.task_id
                 ends.append(_End(index, task_id, held.token, _end_commands(outcome, held)))
             else:
@@ -313,9 +313,11 @@ def put_command(data: bytes, pri: int, delay: int, ttr: int) -> bytes:
     return b"put %d %d %d %d\r\n%b" % (pri, delay, ttr, len(data), data)
 
 
-def _end_commands(outcome: Ack | Release, held: _Held) -> list[bytes]:
+def _end_commands(outcome: Ack | Release | Defer, held: _Held) -> list[bytes]:
     if isinstance(outcome, Ack):
         return [b"delete " + held.id]
+    if isinstance(outcome, Defer):
+        return [b"release %b %d %d" % (held.id, held.stats.pri, jobs.to_delay(outcome.delay))]
     if outcome.charged:
         # A release takes the delivery off the count; these two do not. Like a release, they keep
         # the id, and with it the place in the queue.

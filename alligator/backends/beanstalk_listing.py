@@ -71,7 +71,10 @@ def list_jobs(connection: Connection, shown: str, serial: int, queue: str, state
         listing.ids.append(first)
     elif target:
         found = _scan(connection, queue, name, figure, target, first, _newest(connection, shown))
-        listing.ids.extend(stats.job_id for stats in sorted(found, key=_ORDER[state]))
+        # The figures are whole seconds: of equal ones the first is the one that the server shows,
+        # since a page of one task has shown that already.
+        found.sort(key=lambda stats: (stats.job_id != first, _ORDER[state](stats)))
+        listing.ids.extend(stats.job_id for stats in found)
     return listing
 
 

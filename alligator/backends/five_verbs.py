@@ -12,6 +12,7 @@ from .base import (
     Backend,
     Capability,
     Counts,
+    Defer,
     Entry,
     FiveVerbs,
     Lease,
@@ -69,8 +70,9 @@ class FiveVerbBackend(Backend):
             if isinstance(outcome, Retry):
                 due = time.time() + outcome.delay if outcome.delay else None
                 self.verbs.push(lease.queue, lease.task_id, outcome.body, due)
-            elif isinstance(outcome, Release):
-                self.verbs.push(lease.queue, lease.task_id, lease.body, None)
+            elif isinstance(outcome, Release | Defer):
+                due = time.time() + outcome.delay if isinstance(outcome, Defer) else None
+                self.verbs.push(lease.queue, lease.task_id, lease.body, due)
         # Nothing is reserved on the way: what is popped here and then not run would be lost.
         return Settled([True] * len(outcomes), [])
 

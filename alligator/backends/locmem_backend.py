@@ -28,6 +28,7 @@ from .base import (
     Backend,
     Capability,
     Counts,
+    Defer,
     Entry,
     Fail,
     Failure,
@@ -160,6 +161,10 @@ class Client(Backend):
                 _count(task, failure)
                 task.failed = next(self._store.numbers)
                 self._store.put(task, State.FAILED)
+            case Defer(delay=delay):
+                task.deliveries -= 1
+                task.due = now + delay
+                self._store.line_up(task, State.DELAYED, now)
             case Release(charged=charged):
                 task.deliveries -= not charged
                 self._store.put(task, State.WAITING)

@@ -64,7 +64,7 @@ class Client(Backend):
         parts.expect_options("prefix", "lease", "timeout", "db", *tls)
         self.lease_seconds = parts.seconds("lease", DEFAULT_LEASE)
         self._base = _base(parts)
-        self._link = Link(parts, self._base)
+        self._link = Link(parts, self._base, lambda: self.hurry())
 
     # -- queueing ---------------------------------------------------------------------------
 

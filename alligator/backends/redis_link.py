@@ -51,8 +51,13 @@ class Link:
     however it was lost: a resent settle reports what the first one did and returns its leases.
     """
 
-    def __init__(self, dsn: Dsn, base: str) -> None:
-        """Prepare to speak to the server of a DSN, under keys that begin with `base`."""
+    def __init__(self, dsn: Dsn, base: str, hurry: Callable[[], bool]) -> None:
+        """Prepare to speak to the server of a DSN, under keys that begin with `base`.
+
+        Args:
+            hurry: see Backend.
+        """
+        self._hurry = hurry
         self.where = dsn.redacted()
         self.timeout = dsn.seconds("timeout", DEFAULT_TIMEOUT)
         self._driver = driver()
@@ -144,7 +149,8 @@ class Link:
                 return attempt()
             except (self._driver.RedisError, OSError) as error:
                 ours = translate(error, self.where)
-                given_up = pause > 0 and time.monotonic() + pause > deadline
+                late = self._hurry() or time.monotonic() + pause > deadline
+                given_up = pause > 0 and late
                 never_met = not self._met and code_of(error) is None
                 if given_up or never_met or not isinstance(ours, BrokerUnreachable):
                     raise ours from error

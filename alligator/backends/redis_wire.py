@@ -12,6 +12,7 @@ from typing import Any
 from .base import (
     MAX_TRACEBACK,
     Ack,
+    Defer,
     Entry,
     Fail,
     Failure,
@@ -89,6 +90,8 @@ def write_outcome(outcome: Outcome) -> tuple[Any, ...]:
         return "retry", task_id, token, delay, outcome.body, failure
     if isinstance(outcome, Fail):
         return "fail", task_id, token, _line(outcome.failure)
+    if isinstance(outcome, Defer):
+        return "defer", task_id, token, microseconds(outcome.delay)
     assert isinstance(outcome, Release)
     return "charge" if outcome.charged else "release", task_id, token
 

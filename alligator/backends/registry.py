@@ -43,7 +43,7 @@ def client_class(conn_string: str) -> Callable[[str], Any]:
         if entry_point.name == scheme:
             try:
                 added: Callable[[str], Any] = entry_point.load()
-            except (ImportError, AttributeError) as error:
+            except Exception as error:  # somebody else's module, which may raise anything
                 raise MissingDriver(
                     f"the backend for {scheme!r}, {entry_point.value}, cannot be loaded: {error}"
                 ) from error

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ..exceptions import TaskRunning
 from .base import (
     Ack,
+    Defer,
     Entry,
     Fail,
     Failure,
@@ -213,6 +214,8 @@ class Moves:
                 return self._fail(held, outcome)
             case Release():
                 return self._release(held, outcome)
+            case Defer():
+                return self._defer(held, outcome)
 
     def _ack(self, held: Held, outcome: Ack) -> bool:
         lease = outcome.lease
@@ -264,6 +267,19 @@ class Moves:
         ).rowcount
         self.ledger.moved(outcome.lease.queue, RUNNING, WAITING, released)
         return released > 0
+
+    def _defer(self, held: Held, outcome: Defer) -> bool:
+        queue, priority = outcome.lease.queue, outcome.lease.priority
+        state, rank, due = self._place(priority, self._now + outcome.delay)
+        deferred = self.connection.execute(
+            f"UPDATE tasks SET state = ?, rank = ?, due = ?, deliveries = deliveries - 1, {_FREE}"
+            f" WHERE {HELD}",
+            (state, rank, due, *held),
+        ).rowcount
+        if deferred:
+            self.ledger.moved(queue, RUNNING, None)
+            self.ledger.arrived(queue, state, rank)
+        return deferred > 0
 
     def _failures_with(self, held: Held, failure: Failure) -> str | None:
         """The failures of a leased task and this one, to be written; None if the lease is lost."""

@@ -68,6 +68,8 @@ def command(
     found = records(client, queues, chosen_states(client, states), most, reverse, wanted)
     shown = islice(found, limit) if limit else found
     if not session.out.rows(map(row_of, shown), TASK_COLUMNS):
-        session.out.note(nothing_in(client, queues))
+        filtered = states or task or error or older_than is not None
+        what = "nothing that matches" if filtered else "nothing"
+        session.out.note(nothing_in(client, queues, what))
     elif next(found, None) is not None:
         session.out.note(f"{limit} shown; --limit 0 shows all")

@@ -16,9 +16,10 @@ from alligator.backends.base import (
     Entry,
     FinishedState,
 )
-from alligator.exceptions import NotImportable
+from alligator.exceptions import InvalidTask, NotImportable
 from alligator.execution import encode
 from alligator.gator import Gator
+from alligator.retries import Backoff, exponential
 from alligator.tasks import Task
 from alligator.utils import DottedPath
 
@@ -32,6 +33,7 @@ from ..types import duration, json_array, json_object, when
 EXAMPLES = """
 gator push app.tasks.report --args '[1, "weekly"]'
 gator push app.mail.send --kwargs '{"to": 42}' -q mail --retries 3 --backoff 30s
+gator push app.mail.send --args '[42]' --retries 8 --backoff exp:1s..10m
 gator push app.tasks.report --delay 5m --unique report
 jq -c '[.id]' row.json | gator push app.tasks.load --args - --wait --wait-timeout 1m
 """
@@ -57,6 +59,21 @@ def dotted_path(text: str) -> DottedPath:
         raise click.BadParameter(str(error)) from error
 
 
+def backoff(text: str) -> Backoff:
+    """Read 30s, 1s,10s,1m or exp:1s..10m."""
+    kind, colon, span = text.partition(":")
+    if not colon:
+        seconds = tuple(map(duration, text.split(",")))
+        return seconds if len(seconds) > 1 else seconds[0]
+    first, dots, cap = span.partition("..")
+    if kind != "exp" or not dots:
+        raise click.BadParameter(f"{text!r} is no backoff; write 30s, 1s,10s,1m or exp:1s..10m")
+    try:
+        return exponential(duration(first), duration(cap))
+    except InvalidTask as error:
+        raise click.BadParameter(str(error)) from error
+
+
 @click.command(
     "push",
     cls=Command,
@@ -74,7 +91,13 @@ def dotted_path(text: str) -> DottedPath:
     "--at", type=when, metavar="TIME", help="Run it then: 2030-01-31T08:00:00Z, Unix time."
 )
 @click.option("--retries", type=click.IntRange(min=0), metavar="N", help="More tries if it fails.")
-@click.option("--backoff", type=duration, metavar="TIME", help="Between a failed try and the next.")
+@click.option(
+    "--backoff",
+    type=backoff,
+    metavar="TIME",
+    help="Between a failed try and the next: 30s; 1s,10s,1m for the first, the second and all "
+    "others; exp:1s..10m doubles from 1s to 10m, each drawn at random from 0 up to that.",
+)
 @click.option(
     "--priority",
     type=click.IntRange(MIN_PRIORITY, MAX_PRIORITY),

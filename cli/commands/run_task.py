@@ -7,7 +7,7 @@ import click
 from alligator.backends.base import Capability
 from alligator.body import dump_result
 from alligator.constants import RETRYING
-from alligator.exceptions import TaskRunning, UndecodableTask
+from alligator.exceptions import Snooze, TaskRunning, UndecodableTask
 from alligator.gator import Gator
 
 from ..broker import open_gator
@@ -32,7 +32,8 @@ def command(session: Session, task_id: str, force: bool) -> None:
 
     It is taken from whichever queue and state it is in: failed, delayed and blocked too. Its result
     goes to stdout as JSON, and what it prints to stderr. One that fails is retried or goes to the
-    failed set, as under a worker. The current directory is on the module path.
+    failed set, as under a worker, and one that asks to be run later is delayed; the exit code is 1.
+    The current directory is on the module path.
     """
     gator = open_gator(session)
     try:
@@ -44,6 +45,10 @@ def command(session: Session, task_id: str, force: bool) -> None:
         raise _failure(gator, task_id, error) from error
     if task is None:
         raise no_such_task(gator.client, task_id)
+    if isinstance(task.error, Snooze):
+        raise CliError(
+            f"task {task_id} asked to be run {task.error}", "It is back on its queue, delayed."
+        ) from task.error
     if task.error is not None:
         raise _failure(gator, task_id, task.error, task.status == RETRYING) from task.error
     session.out.line(dump_result(task.result).decode())

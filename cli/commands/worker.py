@@ -5,13 +5,14 @@ from __future__ import annotations
 import click
 
 from alligator.constants import ALL
-from alligator.supervisor import Supervisor, WorkerSettings
+from alligator.settings import DRAIN_TIMEOUT, WorkerSettings
+from alligator.supervisor import Supervisor
 
 from ..broker import open_gator
 from ..foreground import users_code
 from ..options import Command
 from ..session import Session, pass_session
-from ..types import choice
+from ..types import choice, duration, size
 
 EXAMPLES = """
 gator worker
@@ -63,6 +64,28 @@ LEVELS = ("debug", "info", "warning", "error")
     help="Replace a process after so many tasks, and go on; 0 is never.",
 )
 @click.option(
+    "--max-memory",
+    type=size,
+    default=0,
+    metavar="SIZE",
+    help="Replace a process between tasks once it is larger than this: 300M.",
+)
+@click.option(
+    "--time-limit",
+    type=duration,
+    metavar="TIME",
+    help="A try may take no longer, whatever its task says: TaskTimeout is raised in it, and 2 s "
+    "later its process is ended.",
+)
+@click.option(
+    "--drain-timeout",
+    type=duration,
+    default=DRAIN_TIMEOUT,
+    show_default=f"{DRAIN_TIMEOUT:g}s",
+    metavar="TIME",
+    help="How long running tasks have after the first SIGTERM or Ctrl-C.",
+)
+@click.option(
     "--import",
     "imports",
     multiple=True,
@@ -92,6 +115,9 @@ def command(
     processes: int,
     burst: bool,
     max_tasks: int,
+    max_memory: int,
+    time_limit: float | None,
+    drain_timeout: float,
     imports: tuple[str, ...],
     log_format: str,
     log_level: str,
@@ -109,6 +135,9 @@ def command(
         processes=processes,
         burst=burst,
         max_tasks=max_tasks,
+        max_memory=max_memory,
+        time_limit=time_limit or None,
+        drain_timeout=drain_timeout,
         imports=imports,
         log_format=log_format,
         log_level=log_level,

@@ -42,6 +42,14 @@ def boom(*args):
 def leave():
     raise SystemExit(7)
 
+def snooze():
+    from alligator.exceptions import Snooze
+    raise Snooze(3600)
+
+def give_up():
+    from alligator.exceptions import GiveUp
+    raise GiveUp("no such account")
+
 def unreachable():
     from alligator.exceptions import BrokerUnreachable
     raise BrokerUnreachable("the task's own broker")

@@ -46,6 +46,21 @@ def test_every_option_reaches_the_task(cli: Cli) -> None:
     assert before + 3600 <= options["delay_until"] <= time.time() + 3600
 
 
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("1m30s", 90.0),
+        ("1s,10s,1m", [1.0, 10.0, 60.0]),
+        ("0,5", [0.0, 5.0]),
+        ("exp:1s..10m", {"exponential": 1.0, "cap": 600.0}),
+        ("exp:500ms..500ms", {"exponential": 0.5, "cap": 0.5}),
+    ],
+)
+def test_a_backoff_is_a_time_a_list_or_exponential(cli: Cli, text: str, written: object) -> None:
+    body = json.loads(cli.ok("push", "shop.add", "--backoff", text, "--dry-run"))
+    assert body["options"] == {"backoff": written}
+
+
 def test_arguments_come_from_a_file_or_stdin(cli: Cli, folder: Path) -> None:
     (folder / "args.json").write_text("[1,\n2]")
     cli.ok("push", "shop.add", "--id", "f", "--args", f"@{folder / 'args.json'}")
@@ -78,6 +93,14 @@ def test_at_queues_for_a_time(cli: Cli) -> None:
         (("shop.add", "--args", "-"), "standard input is empty"),
         (("shop.add", "--delay", "5x"), "'5x' is no duration"),
         (("shop.add", "--delay", "-5"), "'-5' is no duration"),
+        (("shop.add", "--backoff", "exp:1s"), "'exp:1s' is no backoff; write 30s, 1s,10s,1m or"),
+        (("shop.add", "--backoff", "linear:1s..2s"), "'linear:1s..2s' is no backoff"),
+        (("shop.add", "--backoff", "exp:1s..soon"), "'soon' is no duration"),
+        (("shop.add", "--backoff", "exp:..10s"), "'' is no duration"),
+        (("shop.add", "--backoff", "exp:1m..10s"), "cap 10.0 is less than its first wait, 60.0"),
+        (("shop.add", "--backoff", "exp:0..10s"), "from 0 stays 0"),
+        (("shop.add", "--backoff", "1s,,2s"), "'' is no duration"),
+        (("shop.add", "--backoff", ""), "'' is no duration"),
         (("shop.add", "--at", "tomorrow"), "'tomorrow' is no time"),
         (("shop.add", "--at", "20300131"), "use --delay"),
         (("shop.add", "--at", "1900000000000"), "after the year 5000"),

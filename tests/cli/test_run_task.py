@@ -65,6 +65,17 @@ def test_whatever_a_task_raises_is_its_failure_and_exit_1(
     assert given.states() == {"a": State.FAILED}
 
 
+def test_a_task_that_asks_to_be_run_later_is_exit_1_and_delayed(
+    any_cli: Cli, given_any: Given
+) -> None:
+    task_id = given_any.task("shop.snooze")
+    done = any_cli.process("run-task", task_id)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"task {task_id} asked to be run again in 3600 s" in done.stderr
+    assert "back on its queue" in done.stderr
+    assert given_any.states() == {task_id: State.DELAYED}
+
+
 def test_a_body_that_is_no_task_fails(cli: Cli, given: Given) -> None:
     given.body("odd", b"no json")
     result = cli("run-task", "odd")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alligator_cli.types import duration, field_names, in_short, rfc3339, when
+from alligator_cli.types import duration, field_names, in_short, rfc3339, size, when
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,20 @@ def test_a_duration_is_read(text: str, seconds: float) -> None:
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(click.BadParameter, match="no duration"):
         duration(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [("0", 0), ("1024", 1024), ("2K", 2048), ("300m", 300 * 2**20), ("1.5GiB", 3 * 2**29)],
+)
+def test_a_size_is_read(text: str, count: int) -> None:
+    assert size(text) == count
+
+
+@pytest.mark.parametrize("text", ["", "M", "-1", "5X", "1e3", "nan", "3 M", "٥"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="no size"):
+        size(text)
 
 
 @given(st.integers(0, 99), st.integers(0, 23), st.integers(0, 59), st.integers(0, 59))

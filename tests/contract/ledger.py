@@ -10,6 +10,7 @@ from alligator.backends.base import (
     Ack,
     Backend,
     Capability,
+    Defer,
     Fail,
     Lease,
     Outcome,
@@ -84,6 +85,8 @@ class Ledger:
                 self.model.fail(task, why)
             case Release(charged=charged):
                 self.model.release(task, charged)
+            case Defer(delay=delay):
+                self.model.defer(task, time.time() + delay if delay > 0 else None)
         return True
 
     def shown(self, record: Record) -> None:

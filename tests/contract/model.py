@@ -131,6 +131,12 @@ class Model:
         task.token = ""
         task.deliveries -= not charged
 
+    def defer(self, task: Task, due: float | None) -> None:
+        task.token = ""
+        task.deliveries -= 1
+        task.due = due
+        self._line_up(task)
+
     def requeue(self, task: Task) -> None:
         if task.state is State.WAITING:
             return

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from alligator.backends.base import Backend, Capability, Fail, Page, Record, State
+from alligator.backends.base import Backend, Capability, Defer, Fail, Page, Record, State
 
 from .verbs import (
     LATER,
@@ -66,6 +66,16 @@ def test_delayed_tasks_are_in_the_order_of_their_due_time(client: Backend) -> No
         push(client, body=b"%d" % number, priority=number, delay_until=now + hours * LATER)
 
     assert bodies(listed(client, state=State.DELAYED)) == [b"1", b"2", b"0"]
+
+
+def test_tasks_due_in_the_same_second_are_each_shown_once(client: Backend) -> None:
+    client.push_many("all", [entry(b"%d" % number) for number in range(4)])
+    for lease in reversed(client.reserve(["all"], 4)):
+        settle(client, Defer(lease, LATER))
+
+    shown = bodies(paged(client, State.DELAYED, limit=1))
+
+    assert sorted(shown) == [b"0", b"1", b"2", b"3"]
 
 
 def test_retrying_tasks_are_in_the_order_of_their_due_time(client: Backend) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import time
+
 from alligator.backends.base import (
     MAX_FAILURES,
     Ack,
     Backend,
     Capability,
+    Defer,
     Fail,
     Outcome,
     Release,
     State,
 )
 
+from ..servers import eventually
 from .verbs import (
     LATER,
     MakeClient,
@@ -81,8 +85,8 @@ def test_a_task_retried_at_once_may_be_reserved_by_the_same_call(client: Backend
 
 
 def test_each_outcome_of_a_batch_counts_for_itself(client: Backend) -> None:
-    client.push_many("all", [entry(b"%d" % number) for number in range(5)])
-    leases = client.reserve(["all"], 5)
+    client.push_many("all", [entry(b"%d" % number) for number in range(6)])
+    leases = client.reserve(["all"], 6)
     ack(client, leases[1])
 
     settled = client.settle(
@@ -92,10 +96,12 @@ def test_each_outcome_of_a_batch_counts_for_itself(client: Backend) -> None:
             Fail(leases[2], failure()),
             Release(leases[3]),
             retry(leases[4], delay=LATER),
+            Defer(leases[5], LATER),
         ]
     )
 
-    assert settled.accepted == [True, False, True, True, True]
+    assert settled.accepted == [True, False, True, True, True, True]
+    assert held(client, b"5").state is State.DELAYED
     assert held(client, b"2").state is State.FAILED
     assert held(client, b"3").state is State.WAITING
     assert bodies(client.reserve(["all"], 5)) == [b"3"]
@@ -223,6 +229,87 @@ def test_a_released_task_can_be_settled_by_its_next_holder_only(client: Backend)
     ack(client, again)
 
 
+def test_a_deferred_task_is_delayed_and_nothing_is_counted(client: Backend) -> None:
+    task_id = push(client, body=b"body", priority=7)
+    before = time.time()
+
+    settle(client, Defer(reserve(client), LATER))
+
+    record = client.find(task_id)
+    assert record is not None
+    assert (record.state, record.body, record.priority) == (State.DELAYED, b"body", 7)
+    assert (record.attempts, record.deliveries, record.failures) == (0, 0, ())
+    assert record.due is not None
+    assert before + LATER - 2 < record.due < time.time() + LATER + 2  # some keep whole seconds
+    assert client.reserve(["all"], 1) == []
+    counts = client.counts("all")
+    assert (counts.delayed, counts.waiting, counts.running, counts.retrying) == (1, 0, 0, 0)
+
+
+def test_a_deferred_task_keeps_what_was_counted_before(client: Backend) -> None:
+    push(client)
+    why = failure()
+    settle(client, retry(reserve(client), body=b"body")._replace(failure=why))
+    settle(client, Release(reserve(client), charged=True))
+
+    settle(client, Defer(reserve(client), LATER))
+
+    record = held(client, b"body")
+    assert (record.attempts, record.deliveries, record.failures) == (1, 2, (why,))
+
+
+def test_a_deferred_task_is_ready_once_the_time_is_over_in_its_old_place(client: Backend) -> None:
+    push(client, body=b"first")
+    push(client, body=b"second")
+
+    settle(client, Defer(reserve(client), shortly(client)))
+
+    eventually(lambda: len(listed(client)) == 2, "the deferred task stays delayed")
+    lease = reserve(client)
+    assert (lease.body, lease.attempts, lease.deliveries) == (b"first", 0, 1)
+    ack(client, lease)
+    assert drain(client) == [b"second"]
+
+
+def test_a_task_deferred_for_no_time_is_ready(client: Backend) -> None:
+    push(client, body=b"0")
+    push(client, body=b"1")
+
+    settled = client.settle([Defer(reserve(client), 0.0)], ["all"], 2)
+
+    assert settled.accepted == [True]
+    assert bodies(settled.leases) == [b"0", b"1"]
+    assert [lease.deliveries for lease in settled.leases] == [1, 1]
+
+
+def test_a_deferred_task_can_be_settled_by_its_next_holder_only(client: Backend) -> None:
+    task_id = push(client)
+    lease = reserve(client)
+    settle(client, Defer(lease, LATER))
+
+    assert client.settle([Ack(lease), Defer(lease, 0.0)]).accepted == [False, False]
+    again = client.claim(task_id)
+    assert again is not None
+    assert client.settle([Defer(lease, 0.0)]).accepted == [False]
+    ack(client, again)
+
+
+def test_a_deferred_task_holds_its_unique_key_and_its_dependents(client: Backend) -> None:
+    if not {Capability.UNIQUE, Capability.DEPENDENCIES} <= client.capabilities:
+        return
+    first = push(client, unique="key")
+    push(client, "behind", depends_on=(first,))
+
+    settle(client, Defer(reserve(client), LATER))
+
+    assert client.push_many("all", [entry(unique="key")]) == [(first, False)]
+    assert client.counts("behind").blocked == 1
+    lease = client.claim(first)
+    assert lease is not None
+    ack(client, lease)
+    assert client.counts("behind").waiting == 1
+
+
 def test_a_lost_lease_settles_nothing(make_client: MakeClient) -> None:
     first, lost, second, holding = lose_lease(make_client)
     outcomes: list[Outcome] = [
@@ -231,6 +318,7 @@ def test_a_lost_lease_settles_nothing(make_client: MakeClient) -> None:
         Fail(lost, failure()),
         Release(lost),
         Release(lost, charged=True),
+        Defer(lost, LATER),
     ]
 
     settled = first.settle(outcomes)

@@ -23,6 +23,7 @@ from alligator.backends.base import (
     Ack,
     Backend,
     Capability,
+    Defer,
     Entry,
     Fail,
     Lease,
@@ -38,7 +39,7 @@ from .ledger import Ledger
 from .model import Task
 from .verbs import LATER, MakeClient, failure, lease_of
 
-HOW = ("fail", "ack", "retry", "retry-later", "release", "release-charged")
+HOW = ("fail", "ack", "retry", "retry-later", "release", "release-charged", "defer")
 MENDS = ("requeue", "claim", "steal", "cancel", "requeue", "drop")
 
 T = TypeVar("T")
@@ -158,6 +159,8 @@ class BrokerMachine(RuleBasedStateMachine):
                 return Retry(lease, lease.body + b"'", LATER, failure())
             case "fail":
                 return Fail(lease, failure())
+            case "defer":
+                return Defer(lease, LATER)
             case _:
                 return Release(lease, charged=how == "release-charged")
 

@@ -103,3 +103,24 @@ def measure(evidence: str, text: str) -> None:
 def tell_the_dsn(password: list[str]) -> None:
     """Fail with a message like those of drivers that know no better."""
     raise ConnectionError(f"{os.environ['GATOR_DSN']} refuses the password {'/'.join(password)}")
+
+
+def never_end(evidence: str) -> None:
+    """Ignore every exception, as careless loops do."""
+    note(evidence, f"started {os.getpid()}")
+    while True:
+        try:
+            time.sleep(60)
+        except Exception:
+            continue
+
+
+def rest(evidence: str) -> None:
+    note(evidence, f"started {os.getpid()}")
+    time.sleep(60)
+
+
+def grow(evidence: str, size: int) -> None:
+    """Need much memory for a moment."""
+    bytearray(size)
+    note(evidence, f"pid {os.getpid()}")

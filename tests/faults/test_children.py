@@ -12,6 +12,7 @@ from alligator import Task
 from alligator.backends.base import Ack, Lease
 from alligator.children import Child
 from alligator.execution import encode
+from alligator.settings import WorkerSettings
 
 from ..servers import eventually
 from . import deeds
@@ -21,7 +22,7 @@ from .conftest import ROOT, noted, pid_when_started
 @pytest.fixture
 def child(monkeypatch: pytest.MonkeyPatch) -> Iterator[Child]:
     monkeypatch.chdir(ROOT)
-    made = Child("sqlite:///unused.db", (), "text", "error")
+    made = Child(WorkerSettings("sqlite:///unused.db", log_level="error"))
     eventually(lambda: made.collect() is not None and made.ready, "the child is ready")
     yield made
     made.kill()

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from alligator import Gator, Task
 from alligator.backends.base import State
@@ -162,6 +165,26 @@ def test_a_worker_outlives_a_restart_of_its_broker(
         assert worker.poll() is None
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(30) == 0
+
+
+def test_an_outage_is_told_of_once_and_a_signal_is_heeded_in_it(
+    start_worker: StartWorker, tmp_path: Path
+) -> None:
+    with redis_server(tmp_path) as server:
+        worker = start_worker(f"{server.dsn}?lease=1&timeout=1")
+        log = tmp_path / "worker.log"
+        eventually(lambda: log.exists() and "consuming" in log.read_text(), "the worker runs")
+
+        server.kill()
+        eventually(lambda: "waiting for the broker" in log.read_text(), "it says so")
+        # Several leases long, and several looks for the broker.
+        with pytest.raises(subprocess.TimeoutExpired):
+            worker.wait(4)
+        worker.send_signal(signal.SIGTERM)
+
+        assert worker.wait(30) == 0
+        assert log.read_text().count("waiting for the broker") == 1
+        assert "is back" not in log.read_text()
 
 
 def test_the_password_of_the_broker_is_neither_logged_nor_kept(

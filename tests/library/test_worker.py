@@ -361,3 +361,11 @@ def test_an_interrupt_ends_the_wait_for_a_broker(
         worker.interrupt()
         eventually(lambda: returned, "it does not stop")
     assert returned == [1]
+
+
+def test_a_task_that_forks_leaves_one_worker(gator: Gator, notes: Path) -> None:
+    gator.task(tasks.fork_and_return, str(notes))
+    gator.task(tasks.append, str(notes), "next")
+    Worker(gator, max_tasks=2).run_forever()
+    assert sorted(tasks.lines(notes)) == ["copy", "next", "original"]
+    assert gator.client.counts("all").failed == 0

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alligator.backends.base import Ack, Fail, Failure, Lease, Outcome, Retry
+from alligator.backends.base import Ack, Defer, Fail, Failure, Lease, Outcome, Retry
 from alligator.channel import (
     MAX_PERMITS,
     FrameReader,
@@ -54,6 +54,7 @@ def test_frames_come_out_whole_however_the_stream_is_cut(
         Ack(LEASE, b"[1]", 60.0),
         Retry(LEASE, b"new body", 2.5, FAILURE),
         Fail(LEASE, FAILURE),
+        Defer(LEASE, 2.5),
     ],
 )
 def test_an_outcome_crosses_unchanged(outcome: Outcome) -> None:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import inspect
+import math
+import pickle
 import re
+from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from alligator import exceptions
-from alligator.exceptions import AlligatorException
+from alligator.exceptions import AlligatorException, RetryIn, Snooze
 
 
 def drawn() -> list[tuple[str, str]]:
@@ -47,4 +51,33 @@ def test_every_error_is_caught_by_the_root_and_says_what_it_is(name: str) -> Non
 
     assert issubclass(error, AlligatorException)
     assert error.__doc__
-    assert str(error("what failed")) == "what failed"
+    text = "what failed"
+    arguments = {"Snooze": (), "RetryIn": (5, text)}.get(name, (text,))
+    assert not arguments or str(error(*arguments)) == text
+
+
+@pytest.mark.parametrize(
+    ("verdict", "seconds", "text"),
+    [
+        (Snooze(90), 90, "again in 90 s"),
+        (Snooze(timedelta(minutes=2)), 120, "again in 120 s"),
+        (Snooze(0), 0, "again in 0 s"),
+        (RetryIn(1.5), 1.5, "try again in 1.5 s"),
+        (RetryIn(timedelta(0, 5), "busy"), 5, "busy"),
+    ],
+)
+def test_a_wait_may_be_seconds_or_a_timedelta(
+    verdict: Snooze | RetryIn, seconds: float, text: str
+) -> None:
+    assert (verdict.seconds, str(verdict)) == (seconds, text)
+    copy = pickle.loads(pickle.dumps(verdict))
+    assert (type(copy), copy.seconds, str(copy)) == (type(verdict), seconds, text)
+
+
+@pytest.mark.parametrize("kind", [Snooze, RetryIn])
+@pytest.mark.parametrize(
+    "wait", [-1, math.nan, math.inf, "30s", None, True, 2**53, timedelta(seconds=-1)], ids=repr
+)
+def test_a_wait_that_is_none_is_named(kind: type[Snooze | RetryIn], wait: Any) -> None:
+    with pytest.raises(ValueError, match=re.escape(f"{kind.__name__}({wait!r}): give seconds")):
+        kind(wait)

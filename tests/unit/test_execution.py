@@ -9,14 +9,19 @@ from typing import Any, Self
 
 import pytest
 
-from alligator import FAILED, RETRYING, SUCCESS, Task, execution
-from alligator.backends.base import MAX_TRACEBACK, Ack, Fail, Lease, Retry
+from alligator import DELAYED, FAILED, RETRYING, SUCCESS, Task, execution
+from alligator.backends.base import MAX_TRACEBACK, Ack, Defer, Fail, Lease, Retry
 from alligator.exceptions import (
+    GiveUp,
+    RetryIn,
+    Snooze,
     TaskTimeout,
     UndecodableTask,
     UnknownCallableError,
     UnknownModuleError,
 )
+from alligator.limits import Limit
+from alligator.retries import exponential
 from alligator.utils import DottedPath
 
 from .. import tasks
@@ -98,6 +103,87 @@ def test_a_failed_try_with_retries_left_goes_back_with_one_less() -> None:
     assert isinstance(done.outcome, Retry)
     assert done.outcome.delay == 2.5
     assert json.loads(done.outcome.body)["retries"] == 2
+
+
+@pytest.mark.parametrize(
+    ("backoff", "attempts", "wait"),
+    [
+        ([1, 10, 60], 0, 1),
+        ([1, 10, 60], 1, 10),
+        ([1, 10, 60], 7, 60),
+        (exponential(2, 100, jitter=False), 0, 2),
+        (exponential(2, 100, jitter=False), 3, 16),
+        (exponential(2, 100, jitter=False), 2000, 100),
+    ],
+)
+def test_the_wait_goes_by_how_many_tries_have_failed(
+    backoff: Any, attempts: int, wait: float
+) -> None:
+    outcome = run(Task(retries=1, backoff=backoff).to_call(tasks.fail), attempts=attempts).outcome
+    assert isinstance(outcome, Retry)
+    assert outcome.delay == wait
+
+
+@pytest.mark.parametrize("attempts", [0, 5])
+def test_a_process_that_will_be_ended_leaves_the_same_wait(attempts: int) -> None:
+    limits: list[Limit] = []
+    task = Task(retries=9, timeout=60, backoff=[1, 10]).to_call(tasks.nothing)
+    lease = lease_of(task, attempts=attempts)
+    execution.run(Task, lease, WORKER, limited=limits.append)
+    assert [limit.delay for limit in limits] == [10 if attempts else 1]
+
+
+def test_a_task_that_asks_to_be_run_later_has_neither_failed_nor_lost_a_retry(
+    tmp_path: Path,
+) -> None:
+    notes = str(tmp_path / "notes")
+    task = Task(retries=2, backoff=5, on_error=tasks.note_error)
+    done = run(task.to_call(tasks.snooze_times, notes, 1, 90.5), attempts=1)
+    assert isinstance(done.error, Snooze)
+    assert done.task is not None
+    assert (done.task.status, done.task.retries, done.task.error) == (DELAYED, 2, done.error)
+    assert done.outcome == Defer(done.outcome.lease, 90.5)
+    assert tasks.lines(Path(notes)) == ["called"]  # no word from on_error
+
+
+def test_whatever_is_ready_goes_before_a_task_that_asks_for_no_wait(tmp_path: Path) -> None:
+    outcome = run(Task().to_call(tasks.snooze_times, str(tmp_path / "notes"), 1, 0)).outcome
+    assert isinstance(outcome, Defer)
+    assert outcome.delay == execution.SHORTEST_SNOOZE > 0
+
+
+def test_a_hook_may_ask_for_a_later_run(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    outcome = run(Task(on_start=tasks.snooze_in_hook).to_call(tasks.append, str(notes), "")).outcome
+    assert outcome == Defer(outcome.lease, 3600)
+    assert not notes.exists()
+
+
+def test_a_task_may_set_the_wait_for_its_next_try() -> None:
+    done = run(Task(retries=2, backoff=5).to_call(tasks.ask_for_a_retry, 90))
+    assert isinstance(done.error, RetryIn)
+    assert done.task is not None
+    assert (done.task.status, done.task.retries) == (RETRYING, 1)
+    assert isinstance(done.outcome, Retry)
+    assert done.outcome.delay == 90
+    assert done.outcome.failure.error == "RetryIn: the server is busy"
+    assert "ValueError: no such user" in done.outcome.failure.traceback
+
+
+def test_asking_for_another_try_gives_no_retry() -> None:
+    done = run(Task().to_call(tasks.ask_for_a_retry, 90))
+    assert isinstance(done.outcome, Fail)
+
+
+def test_a_task_that_gives_up_fails_whatever_retries_are_left(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    done = run(Task(retries=9, on_error=tasks.note_error).to_call(tasks.give_up, str(notes)))
+    assert isinstance(done.error, GiveUp)
+    assert done.task is not None
+    assert done.task.status == FAILED
+    assert isinstance(done.outcome, Fail)
+    assert done.outcome.failure.error == "GiveUp: the account is closed"
+    assert len(tasks.lines(notes)) == 1
 
 
 def test_a_timeout_is_retried_as_any_failure() -> None:

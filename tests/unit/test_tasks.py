@@ -24,6 +24,7 @@ from alligator.exceptions import (
     UnknownModuleError,
     UnserialisableTask,
 )
+from alligator.retries import exponential
 from alligator.utils import DottedPath
 
 from .. import tasks
@@ -81,6 +82,8 @@ def test_an_option_that_does_not_exist_is_refused() -> None:
         ({"priority": "high"}, "priority 'high'"),
         ({"backoff": -1}, "backoff -1"),
         ({"backoff": math.inf}, "backoff inf"),
+        ({"backoff": []}, "backoff is an empty list"),
+        ({"backoff": [1, "2"]}, "backoff '2'"),
         ({"timeout": 0}, "timeout 0 leaves no time"),
         ({"timeout": math.nan}, "timeout nan"),
         ({"result_ttl": -1}, "result_ttl -1"),
@@ -220,6 +223,21 @@ def test_only_options_that_are_set_are_written() -> None:
     assert copy._options() == task._options()
 
 
+@pytest.mark.parametrize(
+    ("backoff", "written"),
+    [
+        ([1, 10], [1, 10]),
+        ((0, 0.5), [0, 0.5]),
+        (exponential(1, 600), {"exponential": 1, "cap": 600}),
+        (exponential(1, 60, jitter=False), {"exponential": 1, "cap": 60, "jitter": False}),
+    ],
+)
+def test_a_backoff_travels_with_its_task(backoff: Any, written: Any) -> None:
+    task = Task(backoff=backoff).to_call(tasks.nothing)
+    assert body_of(task)["options"] == {"backoff": written}
+    assert again(task).backoff == task.backoff
+
+
 def test_a_task_comes_back_from_its_body() -> None:
     copy = again(Task("id", retries=2, is_async=False).to_call(tasks.add, 1, b=2))
     assert (copy.task_id, copy.retries, copy.is_async) == ("id", 2, False)
@@ -286,6 +304,10 @@ def test_a_body_without_a_required_key_is_no_task(key: str) -> None:
         {"options": {"delay_until": "tomorrow"}},
         {"options": {"timeout": "5"}},
         {"options": {"backoff": []}},
+        {"options": {"backoff": "1s"}},
+        {"options": {"backoff": [1, None]}},
+        {"options": {"backoff": {"exponential": 1}}},
+        {"options": {"backoff": {"exponential": 9, "cap": 1}}},
         {"options": {"result_ttl": "x"}},
         {"options": {"depends_on": 5}},
         {"options": {"depends_on": [5]}},

@@ -12,6 +12,7 @@ import alligator
 
 GOOD = """
 from alligator import Gator, Task, Worker
+from alligator.retries import exponential
 
 def add(a: int, b: int = 0) -> int:
     return a + b
@@ -23,6 +24,7 @@ task: Task = gator.task(add, 1, b=2)
 with gator.options(retries=3, on_success=on_success) as opts:
     opts.task(add, 1)
 gator.push(Task("id"), add, 1)
+Task(backoff=30), Task(backoff=[1, 2.5]), Task(backoff=(1, 2)), Task(backoff=exponential(1, 60))
 finished: Task | None = gator.pop()
 code: int = Worker(gator, to_consume=["mail", "all"]).run_forever()
 """
@@ -42,6 +44,7 @@ with gator.options(retries=3) as opts:
     opts.task(add, b=None, a=1)  # wrong
 gator.pop().result  # wrong
 Task(retries="3")  # wrong
+Task(backoff="30s")  # wrong
 """
 
 

@@ -6,11 +6,12 @@
 --   retry            again: delay in µs, body, failure
 --   fail             for good: failure
 --   release, charge  handed back unstarted, or after its worker died
+--   defer            handed back, to run later: delay in µs
 -- Returns {a string with 1 or 0 for each outcome: did its lease hold, ids reserved, their tasks}.
 
 local duration, token, worker, limit = tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6])
 local first_outcome = 8 + ARGV[7]
-local EXTRAS = {ack = 0, keep = 2, retry = 3, fail = 1, release = 0, charge = 0}
+local EXTRAS = {ack = 0, keep = 2, retry = 3, fail = 1, release = 0, charge = 0, defer = 1}
 
 -- Where each outcome starts in ARGV, and its id.
 local function read_outcomes()
@@ -84,6 +85,15 @@ local function retry(id, delay, body, failure)
   end
 end
 
+local function defer(id, delay)
+  local task = unpack_task(redis.call('HGET', P .. 'tasks', id))
+  if delay > 0 then
+    hold('delayed', task.queue, id, now + delay)
+  else
+    make_ready(id, task)
+  end
+end
+
 local function fail(id, failure)
   local task = rewrite(id, function(task)
     task.attempts = task.attempts + 1
@@ -108,6 +118,8 @@ local function apply(accepted)
       retry(id, tonumber(ARGV[at + 3]), ARGV[at + 4], ARGV[at + 5])
     elseif kind == 'fail' then
       fail(id, ARGV[at + 3])
+    elseif kind == 'defer' then
+      defer(id, tonumber(ARGV[at + 3]))
     elseif kind == 'charge' then
       make_ready(id, rewrite(id, function() end))
     else

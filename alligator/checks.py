@@ -1,0 +1,29 @@
+"""Checks of the numbers that options of a task are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .exceptions import InvalidTask
+
+
+def at_least_zero(name: str, value: Any) -> Any:
+    """Return a number of seconds, or of times; `name` is the option's, for the message.
+
+    Raises:
+        InvalidTask: it is not a number, below 0, or larger than JSON readers keep exactly.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
+        raise InvalidTask(f"{name} {value!r} is not a number of at least 0")
+    return value
+
+
+def whole(name: str, value: Any) -> int:
+    """Return a whole number.
+
+    Raises:
+        InvalidTask: it is none.
+    """
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise InvalidTask(f"{name} {value!r} is not a whole number")
+    return value

@@ -1,0 +1,41 @@
+"""What `gator worker` is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .constants import ALL
+
+#: Seconds that running tasks have after the first SIGTERM; a container's grace is usually 10.
+DRAIN_TIMEOUT = 8.0
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """What `gator worker` is asked to do.
+
+    Attributes:
+        dsn: the broker.
+        queues: names in order of preference.
+        processes: how many children.
+        burst: end when nothing is ready any more.
+        max_tasks: tasks a child runs before a fresh one takes its place; 0 is no limit.
+        max_memory: bytes of resident memory after which a fresh child takes its place, between
+            tasks; 0 is no limit.
+        time_limit: seconds a try may take at most, whatever its task says; None is no limit.
+        drain_timeout: seconds that running tasks have after the first SIGTERM or SIGINT.
+        imports: modules a child imports before its first task.
+        log_format, log_level: see `logs`.
+    """
+
+    dsn: str
+    queues: tuple[str, ...] = (ALL,)
+    processes: int = 1
+    burst: bool = False
+    max_tasks: int = 0
+    max_memory: int = 0
+    time_limit: float | None = None
+    drain_timeout: float = DRAIN_TIMEOUT
+    imports: tuple[str, ...] = ()
+    log_format: str = "text"
+    log_level: str = "info"
