@@ -165,8 +165,11 @@ def _frames(descriptor: int) -> Iterator[Any]:
 
 
 def _write(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+    except BrokenPipeError:
+        os._exit(1)  # the supervisor is gone, and with it whoever could use an answer
 
 
 def _die_with(parent: int) -> None:

@@ -20,6 +20,7 @@ from types import FrameType
 
 from .backends.base import Backend, Capability, Fail, Failure, Lease, Outcome, Release
 from .backoff import Backoff
+from .child import NOT_READY
 from .children import FOREVER, WORK_AHEAD, Child
 from .exceptions import AlligatorException, BrokerError, UnsupportedByBroker
 from .gator import Gator
@@ -76,6 +77,7 @@ class Supervisor:
         self._broker = Backoff()
         self._starts = Backoff()
         self._ever_ready = False
+        self._not_ready = False
 
     def run(self) -> int:
         """Work until the end.
@@ -268,7 +270,8 @@ class Supervisor:
         return self._settings.processes - active
 
     def _children_never_ready(self) -> bool:
-        return not self._ever_ready and self._starts.failures > 0
+        # One may be killed by accident; one that says so itself, or the third, is no accident.
+        return not self._ever_ready and (self._not_ready or self._starts.failures >= MAX_DEATHS)
 
     def _start_children(self) -> None:
         if self._stopping or self._starts.waiting():
@@ -292,6 +295,7 @@ class Supervisor:
         self._children.remove(child)
         self._selector.unregister(child.outcomes)
         cause = child.cause_of_death()
+        self._not_ready |= child.process.returncode == NOT_READY
         self._outcomes += map(Release, child.take_back())
         where = f"{socket.gethostname()}:{child.pid}"
         for number, lease in child.held.items():
