@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -149,13 +150,14 @@ class Supervisor:
         """The monotonic times at which the loop has something to do even if nothing happens."""
         yield time.monotonic() + IDLE_SECONDS
         yield self._drain_until
-        if self._broker.waiting():
+        away = self._broker.waiting()
+        if away:
             yield self._broker.until
         if self._missing() and not self._stopping:
             yield self._starts.until
         for child in self._children:
             yield child.end_by
-            if child.held:
+            if child.held and not away:
                 yield self._extended + self._client.lease_seconds / 3
             if len(child.held) > 1:
                 yield child.progress + LONG_SECONDS
@@ -219,15 +221,12 @@ class Supervisor:
     def _hand_out(self, leases: list[Lease], rooms: dict[Child, int]) -> None:
         """Deal the leases in turn, so that a short supply is shared out evenly."""
         hands: dict[Child, list[Lease]] = {child: [] for child in rooms}
-        turns = [
-            child
-            for _, child in sorted(
-                ((turn, child) for child, room in rooms.items() for turn in range(room)),
-                key=lambda pair: pair[0],
-            )
-        ]
-        for child, lease in zip(turns, leases, strict=False):
+        turns = deque(rooms)
+        for lease in leases:
+            child = turns.popleft()
             hands[child].append(lease)
+            if len(hands[child]) < rooms[child]:
+                turns.append(child)
         for child, hand in hands.items():
             if hand:
                 child.give(hand)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -185,6 +187,32 @@ def test_an_outage_is_told_of_once_and_a_signal_is_heeded_in_it(
         assert worker.wait(30) == 0
         assert log.read_text().count("waiting for the broker") == 1
         assert "is back" not in log.read_text()
+
+
+def cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_an_outage_while_a_task_runs_is_waited_out_and_not_spun_through(
+    start_worker: StartWorker, gator_for: GatorFor, evidence: str, tmp_path: Path
+) -> None:
+    with redis_server(tmp_path) as server:
+        dsn = f"{server.dsn}?lease=1&timeout=1"
+        gator_for(dsn).task(deeds.until_told, evidence, str(tmp_path / "never"))
+        worker = start_worker(dsn)
+        pid_when_started(evidence)
+        log = tmp_path / "worker.log"
+
+        server.kill()
+        eventually(lambda: "waiting for the broker" in log.read_text(), "it says so")
+        before, began = cpu_seconds(worker.pid), time.monotonic()
+        with pytest.raises(subprocess.TimeoutExpired):
+            worker.wait(8)
+        used, passed = cpu_seconds(worker.pid) - before, time.monotonic() - began
+
+        # A share of the time that passed, which a busy machine can only make smaller.
+        assert used < passed / 10
 
 
 def test_the_password_of_the_broker_is_neither_logged_nor_kept(
