@@ -319,7 +319,7 @@ def _check_order(tasks: list[Task]) -> None:
 
 
 class Options:
-    """Pushes calls with the same options; a context manager for looks, usable any number of times.
+    """Pushes calls with the same options; a context manager that may be used any number of times.
 
     Raises:
         As Task, when the options do not fit together.
