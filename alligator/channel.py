@@ -3,7 +3,8 @@
     supervisor ── tasks ────► child    frames, each a list of numbered leases
                ── permits ──► child    one number a lease: the right to start it
                ◄─ outcomes ──          frames: a greeting; a task's time limit as
-                                       it begins; one for each finished lease
+                                       it begins; one for each finished lease;
+                                       a report when there is nothing left to begin
 
 The child takes a permit off its pipe before it starts a task. The supervisor holds the reading end
 too, so it can take permits back: the kernel hands each number to exactly one reader. That makes
@@ -33,6 +34,18 @@ _NUMBER = struct.Struct("!I")
 
 #: Permits in the pipe at once; far below what a pipe holds, so writing them never blocks.
 MAX_PERMITS = 1000
+
+
+class Report(NamedTuple):
+    """How far a child has come. It begins leases in the order of their numbers.
+
+    Attributes:
+        begun: up to this number each lease was begun, or found to be taken back.
+        room: how many more it could begin at once, going by what it was given last.
+    """
+
+    begun: int
+    room: int
 
 
 class Finished(NamedTuple):
@@ -121,22 +134,27 @@ def pack_limit(number: int, limit: Limit) -> bytes:
     return frame(("limit", number, *limit))
 
 
-def pack_outcome(number: int, seconds: float, outcome: Outcome) -> bytes:
+def pack_report(report: Report) -> bytes:
+    """Return a report that comes with no outcome, as a frame."""
+    return frame(("report", *report))
+
+
+def pack_outcome(report: Report, number: int, seconds: float, outcome: Outcome) -> bytes:
     """Return a child's word on one lease as a frame; the lease itself stays with the parent."""
+    head = (number, *report, seconds)
     if isinstance(outcome, Ack):
-        return frame((number, seconds, "ack", outcome.result, outcome.result_ttl))
+        return frame((*head, "ack", outcome.result, outcome.result_ttl))
     if isinstance(outcome, Retry):
-        failure = tuple(outcome.failure)
-        return frame((number, seconds, "retry", outcome.body, outcome.delay, failure))
+        return frame((*head, "retry", outcome.body, outcome.delay, tuple(outcome.failure)))
     if isinstance(outcome, Defer):
-        return frame((number, seconds, "defer", outcome.delay))
+        return frame((*head, "defer", outcome.delay))
     assert isinstance(outcome, Fail)
-    return frame((number, seconds, "fail", tuple(outcome.failure)))
+    return frame((*head, "fail", tuple(outcome.failure)))
 
 
 def unpack_outcome(values: tuple[Any, ...], lease: Lease) -> Finished:
-    """Read what pack_outcome wrote, for the lease of that number."""
-    number, seconds, kind, *rest = values
+    """Read what pack_outcome wrote, for the lease of that number; the report is read apart."""
+    number, _begun, _room, seconds, kind, *rest = values
     outcome: Outcome
     if kind == "ack":
         outcome = Ack(lease, *rest)

@@ -1,8 +1,9 @@
-"""The process that runs tasks for `gator worker`: it takes leases off a pipe, runs them in turn,
+"""The process that runs tasks for `gator worker`: it takes leases off a pipe, begins them in turn,
 and says what came of each. It never speaks to the broker."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import logging
 import os
@@ -11,7 +12,9 @@ import signal
 import socket
 import sys
 import time
+import traceback
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -24,13 +27,13 @@ from .channel import (
     Permits,
     frame,
     pack_limit,
-    pack_outcome,
 )
 from .exceptions import AlligatorException
-from .limits import Limit
+from .limits import Limit, time_limit
 from .redaction import learn
+from .slots import Slots
 from .tasks import Task
-from .utils import import_module
+from .utils import DottedPath, import_module
 
 #: The variable that has the worker's DSN. The child speaks to no broker, but a task that pushes
 #: others meets the same one with it, and its password is hidden in what is logged and kept.
@@ -39,6 +42,9 @@ DSN_VARIABLE = "GATOR_DSN"
 #: The exit code of a child whose imports fail.
 NOT_READY = 3
 
+#: Functions of which a child remembers whether they are `async def`.
+MAX_KNOWN = 1000
+
 
 class Settings(NamedTuple):
     """What a child is started with: its ends of the three pipes, and how to run.
@@ -46,13 +52,15 @@ class Settings(NamedTuple):
     Attributes:
         tasks, permits, outcomes: descriptors.
         parent: the supervisor's process id.
-        time_limit, max_memory, imports, log_format, log_level: as in WorkerSettings.
+        threads, coroutines and all others: as in WorkerSettings.
     """
 
     tasks: int
     permits: int
     outcomes: int
     parent: int
+    threads: int
+    coroutines: int
     time_limit: float | None
     max_memory: int
     imports: tuple[str, ...]
@@ -81,41 +89,100 @@ def main(settings: Settings) -> int:
     except AlligatorException as error:
         logs.worker_log.error("--import: %s", error)
         return NOT_READY
-    _write(settings.outcomes, frame(GREETING))
-    permits = Permits(settings.permits)
-    for leases in _frames(settings.tasks):
-        if not _run_batch(leases, permits, settings):
-            # The permits of what has not started are in the pipe, for the supervisor to take back.
-            _write(settings.outcomes, frame(WORN))
-            break
+    Dispatcher(settings).run()
     while os.read(settings.tasks, 1 << 16):
         pass
     return 0
 
 
-def _run_batch(
-    leases: list[tuple[int, tuple[Any, ...]]], permits: Permits, settings: Settings
-) -> bool:
-    """Run what there are permits for; False when this process has grown too large to go on."""
-    worker = f"{socket.gethostname()}:{os.getpid()}"
-    for number, fields in leases:
-        if not permits.allows(number):
-            continue
+class Dispatcher:
+    """The main thread's part: begins the leases in their order, each once it has its permit."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._worker = f"{socket.gethostname()}:{os.getpid()}"
+        self._permits = Permits(settings.permits)
+        self._slots = Slots(settings.threads, settings.coroutines, settings.outcomes)
+        self._worn = False
+        self._async: dict[tuple[str, str], bool] = {}
+
+    def run(self) -> None:
+        """Begin what comes, until nothing more does or this process has grown too large."""
+        self._slots.say(frame(GREETING))
+        for leases in _frames(self._settings.tasks):
+            for number, fields in leases:
+                # Before the permit is taken: a task that has it has begun, and is charged if this
+                # process dies.
+                self._slots.wait()
+                if self._worn:
+                    return
+                if self._permits.allows(number):
+                    self._begin(number, Lease(*fields))
+                else:
+                    self._slots.skip(number)
+            self._slots.report()
+
+    def _begin(self, number: int, lease: Lease) -> None:
+        limited = partial(self._tell_limit, number)
+        most = self._settings.time_limit
         started = time.perf_counter()
-        limited = partial(_tell_limit, settings.outcomes, number)
-        done = execution.run(Task, Lease(*fields), worker, settings.time_limit, limited)
-        seconds = time.perf_counter() - started
-        # Written at once, one by one: whatever the next task does to this process, this outcome
-        # is out of its reach.
-        _write(settings.outcomes, pack_outcome(number, seconds, done.outcome))
-        _log(done, seconds)
-        if _has_grown(settings):
+        one = execution.prepare(Task, lease, self._worker, most, limited)
+        if isinstance(one, execution.Try) and self._is_async(one):
+            self._slots.run_on_loop(number, partial(self._run_on_loop, number, started, one))
+        else:
+            self._slots.run(number, partial(self._run, number, started, one))
+
+    def _is_async(self, one: execution.Try) -> bool:
+        """Whether the task calls a coroutine function; imports it if it is new."""
+        func = one.task.func
+        if not isinstance(func, DottedPath):
             return False
-    return True
+        key = func.module, func.name
+        known = self._async.get(key)
+        if known is None:
+            if len(self._async) > MAX_KNOWN:
+                self._async.clear()
+            try:
+                with time_limit(one.announce()):
+                    known = self._async[key] = inspect.iscoroutinefunction(func.resolve())
+            except BaseException:
+                return False  # the try will meet it again, and knows what to do about it
+        return known
+
+    def _run(self, number: int, started: float, one: execution.Try | execution.Done) -> None:
+        with _fatal():
+            done = execution.run(one)
+            seconds = time.perf_counter() - started
+            self._slots.end(number, seconds, done.outcome)
+            self._after(done, seconds)
+
+    async def _run_on_loop(self, number: int, started: float, one: execution.Try) -> None:
+        with _fatal():
+            done = await execution.run_async(one)
+            seconds = time.perf_counter() - started
+            self._slots.end(number, seconds, done.outcome, on_loop=True)
+            self._after(done, seconds)
+
+    def _after(self, done: execution.Done, seconds: float) -> None:
+        _log(done, seconds)
+        if not self._worn and _has_grown(self._settings):
+            self._worn = True
+            # The permits of what has not begun are in the pipe, for the supervisor to take back.
+            self._slots.say(frame(WORN))
+
+    def _tell_limit(self, number: int, limit: Limit) -> None:
+        self._slots.say(pack_limit(number, limit))
 
 
-def _tell_limit(outcomes: int, number: int, limit: Limit) -> None:
-    _write(outcomes, pack_limit(number, limit))
+@contextmanager
+def _fatal() -> Iterator[None]:
+    """End the process with an error of our own, whichever thread it is in: the supervisor will
+    account for what runs here, and nothing waits for a thread that is no more."""
+    try:
+        yield
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
 
 
 def _has_grown(settings: Settings) -> bool:
@@ -162,14 +229,6 @@ def _frames(descriptor: int) -> Iterator[Any]:
     reader = FrameReader()
     while data := os.read(descriptor, 1 << 16):
         yield from reader.feed(data)
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    try:
-        while data:
-            data = data[os.write(descriptor, data) :]
-    except BrokenPipeError:
-        os._exit(1)  # the supervisor is gone, and with it whoever could use an answer
 
 
 def _die_with(parent: int) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 from .backends.base import Lease
 from .channel import (
     GREETING,
-    MAX_PERMITS,
     WORN,
     Finished,
     FrameReader,
@@ -25,8 +24,11 @@ from .child import DSN_VARIABLE, Settings
 from .limits import Limit
 from .settings import WorkerSettings
 
-#: Seconds of work a child may hold, and the most tasks.
+#: Seconds of work that may lie ready in a child, and the most tasks.
 WORK_AHEAD, MOST_AHEAD = 0.05, 500
+
+#: Seconds without a task that begins or ends, after which what lies ready is handed back.
+LONG_SECONDS = 2 * WORK_AHEAD
 
 #: Seconds between the exception that a time limit raises in a task and the end of its process.
 HARD_AFTER = 2.0
@@ -45,13 +47,10 @@ class Child:
 
     Attributes:
         held: the leases it has not ended, by number.
-        window: how many leases it may hold. It starts at one and at most doubles at each refill
-            while tasks are short, so that WORK_AHEAD seconds of them lie ready.
         ready: whether it said that its imports are done.
         worn: whether it said that it has grown too large.
         done: how many tasks it has ended.
         tasks, outcomes: the supervisor's ends of those pipes.
-        progress: the monotonic time when it last started a task, as far as can be told from here.
     """
 
     def __init__(self, worker: WorkerSettings) -> None:
@@ -66,6 +65,8 @@ class Child:
             self._permits.reading,
             outcomes_in,
             os.getpid(),
+            worker.threads,
+            worker.coroutines,
             worker.time_limit,
             worker.max_memory,
             worker.imports,
@@ -86,16 +87,18 @@ class Child:
             os.close(tasks_out)
             os.close(outcomes_in)
         self.held: dict[int, Lease] = {}
-        self.window = 1
         self.ready = False
         self.worn = False
         self.done = 0
         self._finish_by = FOREVER
-        self._limit: tuple[int, Limit] | None = None
-        self._limit_ends = FOREVER
-        self.progress = self._started = time.monotonic()
+        self._limits: dict[int, tuple[float, Limit]] = {}
         self._last = 0
+        # What it reported last, or proved: see `channel.Report`.
+        self._begun, self._room = 0, 1
+        # The most that it may be given at once. It doubles, so that a short supply is shared out.
+        self._window = 1
         self._average = 0.0
+        self._progress = self._started = time.monotonic()
         self._unsent = bytearray()
         self._reader = FrameReader()
 
@@ -112,19 +115,41 @@ class Child:
     @property
     def end_by(self) -> float:
         """The monotonic time by which it, or the task that runs, has to end; FOREVER for none."""
-        return min(self._finish_by, self._limit_ends)
+        return min([self._finish_by, *(at for at, _ in self._limits.values())])
+
+    @property
+    def hand_back_by(self) -> float:
+        """The monotonic time at which what lies ready has waited long enough; FOREVER for none."""
+        return self._progress + LONG_SECONDS if self._waiting and len(self.held) > 1 else FOREVER
+
+    @property
+    def _waiting(self) -> int:
+        """How many of its leases it is not known to have begun.
+
+        All numbers above _begun: when some are taken back, the others have begun.
+        """
+        return self._last - self._begun
 
     def room(self) -> int:
-        """How many more leases to give it now. Only when half of the window is used up, so that
-        leases travel in batches."""
-        if not self.ready or self.worn or self.finishing or len(self.held) > self.window // 2:
+        """How many more leases to give it now: what it could begin at once, and some to lie ready,
+        of which half are used up before it gets more, so that they travel in batches."""
+        if not self.ready or self.worn or self.finishing:
             return 0
-        return self.window - len(self.held)
+        waiting, most = self._waiting, self._most_ready()
+        if waiting >= self._room and waiting > most // 2:
+            return 0
+        return max(0, most - waiting)
+
+    def _most_ready(self) -> int:
+        running = max(1, len(self.held) - self._waiting)
+        ahead = int(WORK_AHEAD * running / max(self._average, 1e-6)) if self.done else 0
+        return min(max(self._room, ahead), self._window, MOST_AHEAD)
 
     def give(self, leases: Sequence[Lease]) -> None:
-        """Hand leases over, in the order they should run."""
-        if not self.held:
-            self.progress = time.monotonic()
+        """Hand leases over, in the order they should begin."""
+        if not self._waiting:
+            self._progress = time.monotonic()
+        self._window = max(self._window, 2 * len(leases))
         first = self._last + 1
         self._last += len(leases)
         numbers = range(first, self._last + 1)
@@ -154,30 +179,45 @@ class Child:
                 self.worn = True
             elif values[0] == "limit":
                 self._begin_limit(*values[1:])
+            elif values[0] == "report":
+                self._hear(*values[1:])
             elif values[0] in self.held:
                 finished.append(unpack_outcome(values, self.held.pop(values[0])))
-                self._limit, self._limit_ends = None, FOREVER
+                self._limits.pop(values[0], None)
+                self._hear(*values[1:3])
         if finished:
-            self.progress = time.monotonic()
             self.done += len(finished)
             self._learn(finished)
         return finished
 
+    def _hear(self, begun: int, room: int) -> None:
+        """Take a report in."""
+        if begun < self._begun:
+            # It has not come to what was taken back since. What it began before that took room.
+            room -= sum(begun < number <= self._begun for number in self.held)
+        self._begun = max(begun, self._begun)
+        self._room = max(0, room)
+        self._window = max(1, self._window)
+        self._progress = time.monotonic()
+
     def _begin_limit(self, number: int, *limit: Any) -> None:
-        self._limit = number, Limit(*limit)
-        self._limit_ends = time.monotonic() + self._limit[1].seconds + HARD_AFTER
+        ends = Limit(*limit)
+        self._limits[number] = time.monotonic() + ends.seconds + HARD_AFTER, ends
 
     def overrun(self, number: int) -> Limit | None:
         """Return the time limit of a held lease when that was run out of; None otherwise."""
-        if self._limit is None or self._limit[0] != number or time.monotonic() < self._limit_ends:
-            return None
-        return self._limit[1]
+        ends, limit = self._limits.get(number, (FOREVER, None))
+        return limit if time.monotonic() >= ends else None
 
     def take_back(self) -> list[Lease]:
-        """Take back the leases that it has not started."""
+        """Take back the leases that it has not begun."""
+        if not self._waiting:
+            return []
         leases = [self.held.pop(number) for number in self._permits.take_all()]
-        if leases:
-            self.window = 1
+        # What it still holds has begun. It gets no more until it says that it could begin more:
+        # what lay behind a task that runs long would lie there again.
+        self._begun = self._last
+        self._room = self._window = 0
         return leases
 
     def age(self) -> float:
@@ -233,5 +273,3 @@ class Child:
     def _learn(self, finished: list[Finished]) -> None:
         for one in finished:
             self._average += WEIGHT * (one.seconds - self._average)
-        fits = int(WORK_AHEAD / max(self._average, 1e-6))
-        self.window = max(1, min(fits, 2 * self.window, MOST_AHEAD, MAX_PERMITS // 2))

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from . import body
+from .awaiting import to_end
 from .backends.base import MAX_TRACEBACK, Ack, Defer, Fail, Failure, Lease, Outcome, Retry
 from .constants import RETRYING
 from .exceptions import (
@@ -44,20 +45,40 @@ class Done(NamedTuple):
     outcome: Outcome
 
 
-def run(
+class Try(NamedTuple):
+    """One try of a leased task, decoded and not begun.
+
+    Attributes:
+        worker: the name written beside a failure.
+        most: seconds it may take at most, whatever the task says.
+        limited: told of the time limit before the try begins, when there is one.
+    """
+
+    task: Task
+    lease: Lease
+    worker: str
+    most: float | None
+    limited: Callable[[Limit], None] | None
+
+    def announce(self) -> float | None:
+        """Tell `limited` that the limit's time begins now, and return its seconds."""
+        seconds = min(filter(None, (self.task.timeout, self.most)), default=None)
+        if seconds is not None and self.limited is not None:
+            self.limited(_limit(self.task, seconds, self.lease.attempts + 1))
+        return seconds
+
+
+def prepare(
     task_class: type[Task],
     lease: Lease,
     worker: str,
     most: float | None = None,
     limited: Callable[[Limit], None] | None = None,
-) -> Done:
-    """Run the leased task once. Whatever the task does, this returns.
+) -> Try | Done:
+    """Decode the leased task; see Try. What is no task is Done.
 
     Args:
         task_class: whose `deserialize` reads the body.
-        worker: the name written beside a failure.
-        most: seconds a try may take at most, whatever the task says.
-        limited: told of the time limit before the try begins, when there is one.
     """
     try:
         task = decode(task_class, lease)
@@ -65,13 +86,26 @@ def run(
         return Done(None, error, Fail(lease, failure_of(error, worker)))
     if not lease.task_id:  # a five-verb backend hands out bodies only
         lease = lease._replace(task_id=task.task_id)
+    return Try(task, lease, worker, most, limited)
+
+
+def run(prepared: Try | Done) -> Done:
+    """Run a try here, to its end. Whatever the task does, this returns."""
+    return prepared if isinstance(prepared, Done) else to_end(_run(prepared, on_loop=False))
+
+
+async def run_async(one: Try) -> Done:
+    """Run a try on the loop that runs here. Whatever the task does, this returns."""
+    return await _run(one, on_loop=True)
+
+
+async def _run(one: Try, on_loop: bool) -> Done:
+    task, lease, worker = one.task, one.lease, one.worker
     raised: BaseException | None = None
     try:
-        seconds = min(filter(None, (task.timeout, most)), default=None)
-        if seconds is not None and limited is not None:
-            limited(_limit(task, seconds, lease.attempts + 1))
+        one.announce()
         process = os.getpid()
-        raised = attempt(task, most)
+        raised = await _attempt(task, one.most, on_loop)
         if os.getpid() != process:
             # The task forked, and this is the copy: what follows is the original's to do.
             os._exit(0)
@@ -115,19 +149,23 @@ def _limit(task: Task, seconds: float, failed: int) -> Limit:
         task.retries += 1
 
 
-def attempt(task: Task, most: float | None = None) -> BaseException | None:
-    """Run one try and set the task's status by it; return what it raised.
-
-    Args:
-        most: see `run`.
+def attempt(task: Task) -> BaseException | None:
+    """Run one try here and set the task's status by it; return what it raised.
 
     A failed try with retries left uses one up and leaves the status RETRYING. The hook on_error
     ran before that is looked at, so it has the say.
     """
+    return to_end(_attempt(task, None, on_loop=False))
+
+
+async def _attempt(task: Task, most: float | None, on_loop: bool) -> BaseException | None:
     task.error = None
     try:
-        with time_limit(most):
-            task.run()
+        if on_loop:
+            await task.run_async(most)
+        else:
+            with time_limit(most):
+                task.run()
     except Snooze as error:
         task.error = error
         task.to_delayed()

@@ -235,7 +235,7 @@ class Gator:
     def run_lease(self, lease: Lease) -> execution.Done:
         """Run a reserved task once, keeping its lease alive; settling is the caller's."""
         with self._keeper.holding(lease):
-            return execution.run(self.task_class, lease, self.client.worker)
+            return execution.run(execution.prepare(self.task_class, lease, self.client.worker))
 
     def settle(self, outcome: Outcome, queues: Iterable[str] = (), limit: int = 0) -> list[Lease]:
         """End a lease and, in the same round trip, reserve up to `limit` tasks from `queues`."""

@@ -6,7 +6,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
 from typing import NamedTuple
 
@@ -37,20 +37,37 @@ class Limit(NamedTuple):
         return Retry(lease, self.body, self.delay, failure)
 
 
-@contextmanager
-def time_limit(seconds: float | None) -> Iterator[None]:
-    """Raise TaskTimeout in the body of the `with` once `seconds` have passed.
+_NO_LIMIT = nullcontext()
 
-    It takes SIGALRM, so it acts in a process's main thread only; elsewhere, and for None, the body
-    runs without a limit. Code that stays inside one C call is stopped when that call returns. Of
-    limits inside each other the outer one is held up until the inner block ends.
+
+def time_limit(seconds: float | None) -> AbstractContextManager[None]:
+    """Raise TaskTimeout in the body of the `with` once `seconds` have passed; None is no limit.
+
+    Code that stays inside one C call is stopped when that call returns; in a main thread, the calls
+    that a signal interrupts return at once. Of limits inside each other the outer one is held up
+    until the inner block ends.
     """
-    if seconds is None or threading.current_thread() is not threading.main_thread():
-        yield
-        return
+    if seconds is None:
+        return _NO_LIMIT
+    message = told(seconds)
+    if threading.current_thread() is threading.main_thread():
+        return _signal(seconds, message)
+    from .alarms import alarm  # and with it ctypes, which few programs need
+
+    return alarm(seconds, message)
+
+
+def told(seconds: float) -> str:
+    """Return the message of a TaskTimeout."""
+    return f"the task ran longer than its time limit of {seconds:g} s"
+
+
+@contextmanager
+def _signal(seconds: float, message: str) -> Iterator[None]:
+    """The part for a main thread, by SIGALRM."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        raise TaskTimeout(f"the task ran longer than its time limit of {seconds:g} s")
+        raise TaskTimeout(message)
 
     before = signal.signal(signal.SIGALRM, stop)
     outer = signal.setitimer(signal.ITIMER_REAL, seconds)[0]

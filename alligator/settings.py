@@ -9,6 +9,9 @@ from .constants import ALL
 #: Seconds that running tasks have after the first SIGTERM; a container's grace is usually 10.
 DRAIN_TIMEOUT = 8.0
 
+#: `async def` functions at once on the loop of each child.
+COROUTINES = 100
+
 
 @dataclass(frozen=True)
 class WorkerSettings:
@@ -18,6 +21,8 @@ class WorkerSettings:
         dsn: the broker.
         queues: names in order of preference.
         processes: how many children.
+        threads: how many plain functions run at once in each child; 1 is its main thread.
+        coroutines: how many `async def` functions run at once on the loop of each child.
         burst: end when nothing is ready any more.
         max_tasks: tasks a child runs before a fresh one takes its place; 0 is no limit.
         max_memory: bytes of resident memory after which a fresh child takes its place, between
@@ -31,6 +36,8 @@ class WorkerSettings:
     dsn: str
     queues: tuple[str, ...] = (ALL,)
     processes: int = 1
+    threads: int = 1
+    coroutines: int = COROUTINES
     burst: bool = False
     max_tasks: int = 0
     max_memory: int = 0

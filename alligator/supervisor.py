@@ -22,7 +22,7 @@ from types import FrameType
 from .backends.base import Backend, Capability, Fail, Failure, Lease, Outcome, Release
 from .backoff import Backoff
 from .child import NOT_READY
-from .children import FOREVER, WORK_AHEAD, Child
+from .children import FOREVER, Child
 from .exceptions import AlligatorException, BrokerError, UnsupportedByBroker
 from .gator import Gator
 from .logs import configure
@@ -36,9 +36,6 @@ MAX_DEATHS = 3
 
 #: Seconds an idle loop waits at most. Everything that matters wakes it before that.
 IDLE_SECONDS = 60.0
-
-#: Seconds a child may run one task while it holds others; then it gives those back.
-LONG_SECONDS = 2 * WORK_AHEAD
 
 #: A child that ends sooner than this after its start counts as dying at once.
 SHORT_LIFE = 1.0
@@ -159,8 +156,7 @@ class Supervisor:
             yield child.end_by
             if child.held and not away:
                 yield self._extended + self._client.lease_seconds / 3
-            if len(child.held) > 1:
-                yield child.progress + LONG_SECONDS
+            yield child.hand_back_by
 
     # -- between broker and children ------------------------------------------------------------
 
@@ -176,8 +172,7 @@ class Supervisor:
             elif now > child.end_by:
                 child.kill()
             else:
-                sits_on_others = len(child.held) > 1 and now > child.progress + LONG_SECONDS
-                if self._stopping or child.worn or sits_on_others:
+                if self._stopping or child.worn or now > child.hand_back_by:
                     self._outcomes += map(Release, child.take_back())
                 if self._has_done_its_share(child) and not child.held:
                     child.finish()
@@ -297,8 +292,10 @@ class Supervisor:
         self._not_ready |= child.process.returncode == NOT_READY
         self._outcomes += map(Release, child.take_back())
         where = f"{socket.gethostname()}:{child.pid}"
+        overruns = {number: child.overrun(number) for number in child.held}
+        ended_by_us = any(overruns.values())
         for number, lease in child.held.items():
-            limit = child.overrun(number)
+            limit = overruns[number]
             if limit is not None:
                 self._outcomes.append(limit.outcome(lease, where))
                 log.error(
@@ -306,6 +303,9 @@ class Supervisor:
                     limit.seconds,
                     extra={"task_id": lease.task_id, "queue": lease.queue},
                 )
+                continue
+            if ended_by_us:
+                self._outcomes.append(Release(lease))
                 continue
             deaths = lease.deliveries - lease.attempts
             last = deaths >= MAX_DEATHS

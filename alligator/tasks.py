@@ -5,10 +5,12 @@ from __future__ import annotations
 import datetime
 import os
 import time
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
+from contextlib import AbstractContextManager
 from typing import Any, Self
 
 from . import body
+from .awaiting import on_a_loop_of_its_own, to_end
 from .checks import at_least_zero, whole
 from .constants import CANCELED, DELAYED, FAILED, RETRYING, SUCCESS, WAITING
 from .exceptions import InvalidTask, MultipleDelayError, Snooze, UndecodableTask
@@ -17,6 +19,7 @@ from .retries import AnyBackoff, checked, from_wire, to_wire
 from .utils import DottedPath, dotted_path
 
 Hook = Callable[..., Any]
+Finish = Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]]
 _HOOKS = ("on_start", "on_success", "on_error")
 
 
@@ -241,46 +244,81 @@ class Task:
         """Run one try: on_start, the call, then on_success, or on_error when any of it raised.
 
         Returns:
-            What the call returned, also kept as `result`. A coroutine is run to its end.
+            What the call returned, also kept as `result`. A coroutine is run to its end; so is one
+            that a hook returns.
 
         Raises:
             Snooze: the call, or a hook, asked to be run later.
             Whatever else the call, on_start or on_success raised, once on_error was told.
         """
+        error = to_end(self._try(time_limit(self.timeout), on_a_loop_of_its_own))
+        if error is not None:
+            raise error
+        return self.result
+
+    async def run_async(self, most: float | None = None) -> Any:
+        """Run one try on the loop that runs here, awaiting coroutines; otherwise as `run`.
+
+        Args:
+            most: seconds it may take at most, whatever `timeout` says.
+        """
+        from .loop import limit_on_loop  # and with it asyncio
+
+        seconds = min(filter(None, (self.timeout, most)), default=None)
+        error = await self._try(limit_on_loop(seconds), lambda coroutine: coroutine)
+        if error is not None:
+            raise error
+        return self.result
+
+    async def _try(
+        self,
+        limit: AbstractContextManager[None],
+        finish: Finish,
+    ) -> BaseException | None:
+        """Run one try and return what was raised.
+
+        It is returned, since a StopIteration could not be raised out of a coroutine.
+
+        Args:
+            limit: the try's time limit.
+            finish: how to wait for a coroutine.
+        """
         if self.func is None:
-            raise InvalidTask(f"task {self.task_id!r} has nothing to call; use to_call first")
+            return InvalidTask(f"task {self.task_id!r} has nothing to call; use to_call first")
         try:
-            with time_limit(self.timeout):
-                self._call_hook("on_start")
+            with limit:
+                await self._call_hook("on_start", finish)
                 result = self.func(*self.func_args, **self.func_kwargs)
                 if isinstance(result, Coroutine):
-                    result = _run_coroutine(result)
+                    result = await finish(result)
                 self.result = result
                 self.to_success()
-                self._call_hook("on_success", result)
-        except Snooze:
+                await self._call_hook("on_success", finish, result)
+        except Snooze as error:
             self.to_delayed()
-            raise
+            return error
         except BaseException as error:
             self.to_failed()
-            self._tell(error)
-            raise
-        return result
+            await self._tell(error, finish)
+            return error
+        return None
 
-    def _call_hook(self, name: str, *args: Any) -> None:
+    async def _call_hook(self, name: str, finish: Finish, *args: Any) -> None:
         hook = getattr(self, name)
         if hook is None:
             return
         try:
-            hook(self, *args)
+            returned = hook(self, *args)
+            if isinstance(returned, Coroutine):
+                await finish(returned)
         except BaseException as error:
             # Whoever reads of it should not look for the mistake in the call itself.
             error.add_note(f"raised by the {name} hook")
             raise
 
-    def _tell(self, error: BaseException) -> None:
+    async def _tell(self, error: BaseException, finish: Finish) -> None:
         try:
-            self._call_hook("on_error", error)
+            await self._call_hook("on_error", finish, error)
         except Exception as second:
             # The task's own error is the one that counts; the hook's stays with it.
             error.add_note(f"its on_error hook raised {type(second).__name__}: {second}")
@@ -298,13 +336,6 @@ def _new_id() -> str:
     number = number & ~(0b11 << 62) | 0b10 << 62
     text = f"{number:032x}"
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
-
-
-def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
-    # Imported when the first one comes: asyncio would double the time of a push from a shell.
-    import asyncio
-
-    return asyncio.run(coroutine)
 
 
 def _path(found: dict[str, Any]) -> DottedPath:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from alligator.constants import ALL
-from alligator.settings import DRAIN_TIMEOUT, WorkerSettings
+from alligator.settings import COROUTINES, DRAIN_TIMEOUT, WorkerSettings
 from alligator.supervisor import Supervisor
 
 from ..broker import open_gator
@@ -17,6 +17,7 @@ from ..types import choice, duration, size
 EXAMPLES = """
 gator worker
 gator worker -q mail -q all -c 4 --import app.tasks
+gator worker -c 2 --threads 20
 gator worker --burst --log-format json
 """
 
@@ -53,7 +54,21 @@ LEVELS = ("debug", "info", "warning", "error")
     type=click.IntRange(1, 1000),
     default=1,
     show_default=True,
-    help="How many tasks run at once, each in a process.",
+    help="How many processes run tasks at once.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 1000),
+    default=1,
+    show_default=True,
+    help="How many tasks run at once in each process.",
+)
+@click.option(
+    "--coroutines",
+    type=click.IntRange(1, 10000),
+    default=COROUTINES,
+    show_default=True,
+    help="How many async functions run at once in each process, beside those.",
 )
 @click.option("--burst", is_flag=True, help="End when nothing is ready any more.")
 @click.option(
@@ -113,6 +128,8 @@ def command(
     session: Session,
     queues: tuple[str, ...],
     processes: int,
+    threads: int,
+    coroutines: int,
     burst: bool,
     max_tasks: int,
     max_memory: int,
@@ -133,6 +150,8 @@ def command(
         dsn=gator.conn_string,
         queues=tuple(dict.fromkeys(queues)),
         processes=processes,
+        threads=threads,
+        coroutines=coroutines,
         burst=burst,
         max_tasks=max_tasks,
         max_memory=max_memory,

@@ -35,7 +35,7 @@ def lease_of(task: Task, **fields: Any) -> Lease:
 
 
 def run(task: Task, **fields: Any) -> execution.Done:
-    return execution.run(Task, lease_of(task, **fields), WORKER)
+    return execution.run(execution.prepare(Task, lease_of(task, **fields), WORKER))
 
 
 def test_a_success_is_acked() -> None:
@@ -129,7 +129,7 @@ def test_a_process_that_will_be_ended_leaves_the_same_wait(attempts: int) -> Non
     limits: list[Limit] = []
     task = Task(retries=9, timeout=60, backoff=[1, 10]).to_call(tasks.nothing)
     lease = lease_of(task, attempts=attempts)
-    execution.run(Task, lease, WORKER, limited=limits.append)
+    execution.run(execution.prepare(Task, lease, WORKER, limited=limits.append))
     assert [limit.delay for limit in limits] == [10 if attempts else 1]
 
 
@@ -202,7 +202,10 @@ def test_the_error_hook_may_add_a_retry(tmp_path: Path) -> None:
     call = Task(on_error=tasks.one_retry_more).to_call(tasks.fail, str(tmp_path / "notes"))
     first = run(call).outcome
     assert isinstance(first, Retry)
-    assert isinstance(execution.run(Task, lease_of(call, body=first.body), WORKER).outcome, Fail)
+    assert isinstance(
+        execution.run(execution.prepare(Task, lease_of(call, body=first.body), WORKER)).outcome,
+        Fail,
+    )
 
 
 def test_the_error_hook_may_end_the_retries() -> None:
@@ -228,7 +231,7 @@ def test_a_task_that_cannot_go_back_fails_with_its_own_error_and_why() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"\xff", b"[]", b"{}", b'{"task_id": "x"}', b"[" * 100_000])
 def test_a_body_that_is_no_task_fails(data: bytes) -> None:
-    done = execution.run(Task, Lease("all", "id", data, "t"), WORKER)
+    done = execution.run(execution.prepare(Task, Lease("all", "id", data, "t"), WORKER))
     assert done.task is None
     assert isinstance(done.error, UndecodableTask)
     assert isinstance(done.outcome, Fail)
@@ -237,7 +240,7 @@ def test_a_body_that_is_no_task_fails(data: bytes) -> None:
 
 def test_a_body_with_nothing_to_call_fails() -> None:
     data = b'{"task_id": "x", "retries": 0, "async": true}'
-    outcome = execution.run(Task, Lease("all", "id", data, "t"), WORKER).outcome
+    outcome = execution.run(execution.prepare(Task, Lease("all", "id", data, "t"), WORKER)).outcome
     assert isinstance(outcome, Fail)
     assert "nothing to call" in outcome.failure.error
 
@@ -251,7 +254,7 @@ class Picky(Task):
 
 
 def test_whatever_a_reader_of_its_own_raises_fails_the_task() -> None:
-    done = execution.run(Picky, Lease("all", "id", b"body", "t"), WORKER)
+    done = execution.run(execution.prepare(Picky, Lease("all", "id", b"body", "t"), WORKER))
     assert isinstance(done.error, UndecodableTask)
     assert "Picky.deserialize raised LookupError: not mine" in str(done.error)
     assert isinstance(done.error.__cause__, LookupError)

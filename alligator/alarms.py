@@ -1,0 +1,149 @@
+"""Raising TaskTimeout in a thread whose time is up. SIGALRM does that in a main thread only."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from queue import Empty, SimpleQueue
+
+from .exceptions import TaskTimeout
+
+FOREVER = float("inf")
+
+
+class _Alarm:
+    """One limit of one thread.
+
+    The watching thread and the limited one race for the token. Who has it decides: there is either
+    no exception, or one that comes while the limited thread waits for it. No lock is taken in the
+    limited thread, since the exception could come between the taking and the holding of it.
+    """
+
+    def __init__(self, at: float, message: str) -> None:
+        self.at = at
+        self.over = False
+        self._token = [True]
+        self._thread = threading.get_ident()
+        self._message = message
+
+    def again(self) -> _Alarm:
+        """Return one like it, to be set anew."""
+        return _Alarm(self.at, self._message)
+
+    def claim(self) -> bool:
+        """Take the token; one caller gets it."""
+        try:
+            return self._token.pop()
+        except IndexError:
+            return False
+
+    def ring(self) -> None:
+        """Raise the exception in the limited thread, unless that came first."""
+        if self.claim():
+            # The interpreter makes the exception, from a class and no arguments.
+            message = self._message
+            kind = type("TaskTimeout", (TaskTimeout,), {"__str__": lambda _self: message})
+            _raise_in(self._thread, kind)
+            self.over = True
+
+    def silence(self) -> None:
+        """Return when no exception can come any more; it may come in here."""
+        if self.claim():
+            return
+        while not self.over:
+            time.sleep(0)
+        # Set before `over` was, it has come by now, here or in the code that was limited. This is
+        # for an interpreter that takes its time.
+        _raise_in(self._thread, None)
+
+
+class _Watch:
+    """The thread that rings alarms when their time has come."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self._alarms: dict[_Alarm, None] = {}
+        self._pokes: SimpleQueue[None] = SimpleQueue()
+        # When the thread wakes by itself; FOREVER while it is awake, so that no poke is missed.
+        self._wakes_at = FOREVER
+        threading.Thread(target=self._ring_forever, name="alligator-alarms", daemon=True).start()
+
+    def add(self, alarm: _Alarm) -> None:
+        self._alarms[alarm] = None
+        if alarm.at < self._wakes_at:
+            self._pokes.put(None)
+
+    def remove(self, alarm: _Alarm) -> None:
+        self._alarms.pop(alarm, None)
+
+    def _ring_forever(self) -> None:
+        while True:
+            self._wakes_at = FOREVER
+            now = time.monotonic()
+            alarms = list(self._alarms)
+            for alarm in alarms:
+                if alarm.at <= now:
+                    self.remove(alarm)
+                    alarm.ring()
+            next_at = min((alarm.at for alarm in alarms if alarm.at > now), default=FOREVER)
+            self._wakes_at = next_at
+            try:
+                self._pokes.get(timeout=None if next_at == FOREVER else next_at - now)
+            except Empty:
+                continue
+
+
+_watch: _Watch | None = None
+_starting = threading.Lock()
+_current = threading.local()
+
+
+@contextmanager
+def alarm(seconds: float, message: str) -> Iterator[None]:
+    """Raise TaskTimeout in the body of the `with` once `seconds` have passed; this is the part of
+    `limits.time_limit` for threads."""
+    outer = _silence()
+    try:
+        _set(_Alarm(time.monotonic() + seconds, message))
+        yield
+    finally:
+        try:
+            _silence()
+        finally:
+            if outer is not None:
+                _set(outer.again())
+
+
+def _set(alarm: _Alarm) -> None:
+    _current.alarm = alarm
+    _watching().add(alarm)
+
+
+def _silence() -> _Alarm | None:
+    """Take down this thread's alarm and return it; None when it has none."""
+    alarm: _Alarm | None = getattr(_current, "alarm", None)
+    if alarm is not None:
+        _current.alarm = None
+        alarm.silence()
+        _watching().remove(alarm)
+    return alarm
+
+
+def _watching() -> _Watch:
+    global _watch
+    if _watch is None or _watch.pid != os.getpid():  # threads do not cross a fork
+        with _starting:
+            if _watch is None or _watch.pid != os.getpid():
+                _watch = _Watch()
+    return _watch
+
+
+def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
+    """Have the interpreter raise `kind` in a thread; None takes back what has not been raised."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread), None if kind is None else ctypes.py_object(kind)
+    )

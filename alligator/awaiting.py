@@ -1,0 +1,58 @@
+"""Coroutines where no loop runs them: to their end in a loop of their own, or without any."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from contextlib import closing
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+def to_end(coroutine: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine that never waits for anything, and return what it returned.
+
+    What tasks go through is written once, as coroutines. On a loop they wait; here their every
+    wait is over at once.
+    """
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        value: T = stop.value
+        return value
+    coroutine.close()
+    raise RuntimeError(f"{coroutine!r} waits, and no loop is there to wait on")
+
+
+async def on_a_loop_of_its_own(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run a user's coroutine to its end before this one goes on: see `to_end`."""
+    # Imported when the first one comes: asyncio would double the time of a push from a shell.
+    import asyncio
+
+    if asyncio._get_running_loop() is None:
+        return asyncio.run(coroutine)
+    return _in_a_thread(coroutine)
+
+
+def _in_a_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:
+    """Run it to its end in a thread, since this one has a loop already, which waits for us. When
+    something ends our wait, as a time limit does, the coroutine is canceled first."""
+    import asyncio
+    from concurrent.futures import ThreadPoolExecutor
+
+    loop = asyncio.new_event_loop()
+    task = loop.create_task(coroutine)
+
+    def run() -> Any:
+        try:
+            return loop.run_until_complete(task)
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+
+    with closing(loop), ThreadPoolExecutor(1) as pool:
+        end = pool.submit(run)
+        try:
+            return end.result()
+        except BaseException:
+            loop.call_soon_threadsafe(task.cancel)
+            raise

@@ -1,0 +1,108 @@
+"""The event loop on which `async def` tasks run, in a thread of its own. Importing this imports
+asyncio, so it is imported when the first such task comes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from .exceptions import TaskTimeout
+from .limits import told
+
+
+class LoopThread:
+    """A loop that runs as long as its process."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._loop.set_task_factory(_make_task)
+        self._running: set[asyncio.Task[None]] = set()  # the loop itself keeps weak references
+        threading.Thread(target=self._run_forever, name="alligator-loop", daemon=True).start()
+
+    def start(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run the coroutine that `make` returns, from any thread."""
+        self._loop.call_soon_threadsafe(self._start, make)
+
+    def _start(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        task = self._loop.create_task(make())
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+
+    def _run_forever(self) -> None:
+        while True:
+            try:
+                self._loop.run_forever()
+            except BaseException:
+                # SystemExit or KeyboardInterrupt, in an asyncio.Task that a task made: asyncio ends
+                # its loop with those. The task learns of it when it awaits that Task.
+                continue
+
+
+@contextmanager
+def limit_on_loop(seconds: float | None) -> Iterator[None]:
+    """Raise TaskTimeout in the body of the `with`, a part of a coroutine, once `seconds` have
+    passed: what it awaits is canceled, as by asyncio.timeout."""
+    if seconds is None:
+        yield
+        return
+    task = asyncio.current_task()
+    assert task is not None
+    before, is_over = task.cancelling(), []
+
+    def stop() -> None:
+        is_over.append(True)
+        task.cancel()
+
+    handle = task.get_loop().call_later(seconds, stop)
+    try:
+        yield
+    except asyncio.CancelledError as error:
+        if is_over and task.uncancel() <= before:
+            is_over.clear()
+            raise TaskTimeout(told(seconds)) from error
+        raise
+    finally:
+        handle.cancel()
+
+
+def _make_task(
+    loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any
+) -> asyncio.Task[Any]:
+    return asyncio.Task(_Home(coroutine), loop=loop, **options)
+
+
+class _Home(Coroutine[Any, Any, Any]):
+    """A coroutine that goes no further in a copy of its process than to its next wait.
+
+    A task may fork. The loop of the copy would take up every other task that runs here, too.
+    """
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
+        self._coroutine = coroutine
+        self._pid = os.getpid()
+
+    def send(self, value: Any) -> Any:
+        try:
+            return self._coroutine.send(value)
+        finally:
+            self._end_copy()
+
+    def throw(self, *error: Any) -> Any:
+        try:
+            return self._coroutine.throw(*error)
+        finally:
+            self._end_copy()
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._coroutine.__await__()
+
+    def _end_copy(self) -> None:
+        if os.getpid() != self._pid:
+            os._exit(0)
