@@ -29,23 +29,16 @@ from .limits import Limit
 #: What a child says once its imports are done, and when it has grown too large to go on.
 GREETING, WORN = ("ready",), ("worn",)
 
+#: How far a child has come, which begins leases in the order of their numbers. Up to the first of
+#: the two numbers each lease was begun, or found to be taken back; the second says how many more it
+#: could begin at once, going by what it was given last.
+Report = tuple[int, int]
+
 _LENGTH = struct.Struct("!I")
 _NUMBER = struct.Struct("!I")
 
 #: Permits in the pipe at once; far below what a pipe holds, so writing them never blocks.
 MAX_PERMITS = 1000
-
-
-class Report(NamedTuple):
-    """How far a child has come. It begins leases in the order of their numbers.
-
-    Attributes:
-        begun: up to this number each lease was begun, or found to be taken back.
-        room: how many more it could begin at once, going by what it was given last.
-    """
-
-    begun: int
-    room: int
 
 
 class Finished(NamedTuple):

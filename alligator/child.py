@@ -14,9 +14,8 @@ import sys
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from . import execution, logs
 from .backends.base import Defer, Fail, Lease, Retry
@@ -29,7 +28,7 @@ from .channel import (
     pack_limit,
 )
 from .exceptions import AlligatorException
-from .limits import Limit, time_limit
+from .limits import Limit
 from .redaction import learn
 from .slots import Slots
 from .tasks import Task
@@ -130,10 +129,11 @@ class Dispatcher:
         if isinstance(one, execution.Try) and self._is_async(one):
             self._slots.run_on_loop(number, partial(self._run_on_loop, number, started, one))
         else:
-            self._slots.run(number, partial(self._run, number, started, one))
+            self._slots.run(number, self._run, number, started, one)
 
     def _is_async(self, one: execution.Try) -> bool:
-        """Whether the task calls a coroutine function; imports it if it is new."""
+        """Whether the task calls a coroutine function. One that is new is imported: that takes
+        nothing from the try's time, but it may take no longer than the hard limit either."""
         func = one.task.func
         if not isinstance(func, DottedPath):
             return False
@@ -142,28 +142,28 @@ class Dispatcher:
         if known is None:
             if len(self._async) > MAX_KNOWN:
                 self._async.clear()
+            one.announce()
             try:
-                with time_limit(one.announce()):
-                    known = self._async[key] = inspect.iscoroutinefunction(func.resolve())
+                known = self._async[key] = inspect.iscoroutinefunction(func.resolve())
             except BaseException:
                 return False  # the try will meet it again, and knows what to do about it
         return known
 
     def _run(self, number: int, started: float, one: execution.Try | execution.Done) -> None:
-        with _fatal():
-            done = execution.run(one)
-            seconds = time.perf_counter() - started
-            self._slots.end(number, seconds, done.outcome)
-            self._after(done, seconds)
+        try:
+            self._end(number, started, execution.run(one), on_loop=False)
+        except BaseException:
+            _give_up()
 
     async def _run_on_loop(self, number: int, started: float, one: execution.Try) -> None:
-        with _fatal():
-            done = await execution.run_async(one)
-            seconds = time.perf_counter() - started
-            self._slots.end(number, seconds, done.outcome, on_loop=True)
-            self._after(done, seconds)
+        try:
+            self._end(number, started, await execution.run_async(one), on_loop=True)
+        except BaseException:
+            _give_up()
 
-    def _after(self, done: execution.Done, seconds: float) -> None:
+    def _end(self, number: int, started: float, done: execution.Done, on_loop: bool) -> None:
+        seconds = time.perf_counter() - started
+        self._slots.end(number, seconds, done.outcome, on_loop)
         _log(done, seconds)
         if not self._worn and _has_grown(self._settings):
             self._worn = True
@@ -174,15 +174,11 @@ class Dispatcher:
         self._slots.say(pack_limit(number, limit))
 
 
-@contextmanager
-def _fatal() -> Iterator[None]:
-    """End the process with an error of our own, whichever thread it is in: the supervisor will
-    account for what runs here, and nothing waits for a thread that is no more."""
-    try:
-        yield
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
+def _give_up() -> NoReturn:
+    """End the process with an error of our own, whichever thread it is in: its supervisor accounts
+    for what runs here, and nobody would miss a thread."""
+    traceback.print_exc()
+    os._exit(1)
 
 
 def _has_grown(settings: Settings) -> bool:

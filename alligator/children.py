@@ -172,6 +172,7 @@ class Child:
     def collect(self) -> list[Finished]:
         """Read what it has ended since the last look."""
         finished = []
+        report = None
         for values in self._read():
             if values == GREETING:
                 self.ready = True
@@ -180,11 +181,13 @@ class Child:
             elif values[0] == "limit":
                 self._begin_limit(*values[1:])
             elif values[0] == "report":
-                self._hear(*values[1:])
+                report = values[1:]
             elif values[0] in self.held:
                 finished.append(unpack_outcome(values, self.held.pop(values[0])))
                 self._limits.pop(values[0], None)
-                self._hear(*values[1:3])
+                report = values[1:3]
+        if report:
+            self._hear(*report)  # the last one says it all
         if finished:
             self.done += len(finished)
             self._learn(finished)

@@ -22,6 +22,7 @@ from .exceptions import (
     UnknownCallableError,
     UnknownModuleError,
 )
+from .forks import generation
 from .limits import Limit, time_limit
 from .redaction import redacted
 from .retries import delay
@@ -51,7 +52,7 @@ class Try(NamedTuple):
     Attributes:
         worker: the name written beside a failure.
         most: seconds it may take at most, whatever the task says.
-        limited: told of the time limit before the try begins, when there is one.
+        limited: told of the time limit as its time begins, when there is one.
     """
 
     task: Task
@@ -60,12 +61,11 @@ class Try(NamedTuple):
     most: float | None
     limited: Callable[[Limit], None] | None
 
-    def announce(self) -> float | None:
-        """Tell `limited` that the limit's time begins now, and return its seconds."""
+    def announce(self) -> None:
+        """Tell `limited` that the limit's time begins now, or begins anew."""
         seconds = min(filter(None, (self.task.timeout, self.most)), default=None)
         if seconds is not None and self.limited is not None:
             self.limited(_limit(self.task, seconds, self.lease.attempts + 1))
-        return seconds
 
 
 def prepare(
@@ -104,11 +104,10 @@ async def _run(one: Try, on_loop: bool) -> Done:
     raised: BaseException | None = None
     try:
         one.announce()
-        process = os.getpid()
+        before = generation()
         raised = await _attempt(task, one.most, on_loop)
-        if os.getpid() != process:
-            # The task forked, and this is the copy: what follows is the original's to do.
-            os._exit(0)
+        if generation() != before:
+            os._exit(0)  # the task forked, and this is the copy
         return Done(task, raised, outcome_of(task, lease, raised, worker))
     except Exception as error:  # a hook left something in the task that nobody can go by
         task.to_failed()

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from .exceptions import TaskTimeout
+from .forks import generation
 from .limits import told
 
 
@@ -83,7 +84,7 @@ class _Home(Coroutine[Any, Any, Any]):
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         self._coroutine = coroutine
-        self._pid = os.getpid()
+        self._generation = generation()
 
     def send(self, value: Any) -> Any:
         try:
@@ -104,5 +105,5 @@ class _Home(Coroutine[Any, Any, Any]):
         return self._coroutine.__await__()
 
     def _end_copy(self) -> None:
-        if os.getpid() != self._pid:
+        if generation() != self._generation:
             os._exit(0)

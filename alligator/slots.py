@@ -35,11 +35,11 @@ class Slots:
         self._outcomes = outcomes
         self._begun = 0
         self._loop_is_next = False  # by the last one; what comes next is likely to be of its kind
-        self._reported = Report(0, 0)
+        self._reported: Report = (0, 0)
         self._lock = threading.Lock()
         self._freed = threading.Condition(self._lock)
         self._waiting = False
-        self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._work: SimpleQueue[tuple[Callable[..., None], tuple[Any, ...]]] = SimpleQueue()
         self._started = 0
         self._loop: LoopThread | None = None
 
@@ -58,20 +58,20 @@ class Slots:
         """Note that the lease of this number was taken back."""
         self._begun = number
 
-    def run(self, number: int, work: Callable[[], None]) -> None:
+    def run(self, number: int, work: Callable[..., None], *args: Any) -> None:
         """Begin a plain function, which calls `end` when it has ended; a slot is free."""
         with self._lock:
             self._begun = number
             self._in_threads += 1
             self._loop_is_next = False
         if self._threads == 1:
-            copy_context().run(work)  # what it sets in there, the next one does not see
+            copy_context().run(work, *args)  # what it sets in there, the next one does not see
             return
         if self._started < self._in_threads:
             self._started += 1
             name = f"alligator-task-{self._started}"
             threading.Thread(target=self._run_forever, name=name, daemon=True).start()
-        self._work.put(work)
+        self._work.put((work, args))
 
     def run_on_loop(self, number: int, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Begin a coroutine, which calls `end` when it has ended; a slot is free."""
@@ -89,7 +89,7 @@ class Slots:
         """Wait until a task could begin, and say so if the last report did not."""
         self.wait()
         with self._lock:
-            report = self._report()
+            report = self._begun, self._room()
             if report != self._reported:
                 self._reported = report
                 self._write(pack_report(report))
@@ -106,7 +106,7 @@ class Slots:
                 self._on_loop -= 1
             else:
                 self._in_threads -= 1
-            self._reported = self._report()
+            self._reported = self._begun, self._room()
             self._write(pack_outcome(self._reported, number, seconds, outcome))
             if self._waiting:
                 self._freed.notify()
@@ -118,17 +118,18 @@ class Slots:
 
     def _run_forever(self) -> None:
         while True:
-            copy_context().run(self._work.get())
+            work, args = self._work.get()
+            copy_context().run(work, *args)
 
     def _are_free(self) -> bool:
         return self._in_threads < self._threads and self._on_loop < self._coroutines
 
-    def _report(self) -> Report:
-        if not self._are_free():
-            return Report(self._begun, 0)
-        if self._loop_is_next:
-            return Report(self._begun, self._coroutines - self._on_loop)
-        return Report(self._begun, self._threads - self._in_threads)
+    def _room(self) -> int:
+        threads = self._threads - self._in_threads
+        coroutines = self._coroutines - self._on_loop
+        if not (threads and coroutines):
+            return 0
+        return coroutines if self._loop_is_next else threads
 
     def _write(self, data: bytes) -> None:
         try:

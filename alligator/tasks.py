@@ -287,13 +287,15 @@ class Task:
             return InvalidTask(f"task {self.task_id!r} has nothing to call; use to_call first")
         try:
             with limit:
-                await self._call_hook("on_start", finish)
+                if self.on_start is not None:
+                    await self._call_hook("on_start", finish)
                 result = self.func(*self.func_args, **self.func_kwargs)
                 if isinstance(result, Coroutine):
                     result = await finish(result)
                 self.result = result
                 self.to_success()
-                await self._call_hook("on_success", finish, result)
+                if self.on_success is not None:
+                    await self._call_hook("on_success", finish, result)
         except Snooze as error:
             self.to_delayed()
             return error
@@ -304,11 +306,8 @@ class Task:
         return None
 
     async def _call_hook(self, name: str, finish: Finish, *args: Any) -> None:
-        hook = getattr(self, name)
-        if hook is None:
-            return
         try:
-            returned = hook(self, *args)
+            returned = getattr(self, name)(self, *args)
             if isinstance(returned, Coroutine):
                 await finish(returned)
         except BaseException as error:
@@ -317,6 +316,8 @@ class Task:
             raise
 
     async def _tell(self, error: BaseException, finish: Finish) -> None:
+        if self.on_error is None:
+            return
         try:
             await self._call_hook("on_error", finish, error)
         except Exception as second:

@@ -14,7 +14,6 @@ from alligator.channel import (
     MAX_PERMITS,
     FrameReader,
     Permits,
-    Report,
     frame,
     pack_outcome,
     unpack_outcome,
@@ -59,7 +58,7 @@ def test_frames_come_out_whole_however_the_stream_is_cut(
     ],
 )
 def test_an_outcome_crosses_unchanged(outcome: Outcome) -> None:
-    (values,) = FrameReader().feed(pack_outcome(Report(9, 3), 7, 0.25, outcome))
+    (values,) = FrameReader().feed(pack_outcome((9, 3), 7, 0.25, outcome))
     assert unpack_outcome(values, LEASE) == (7, 0.25, outcome)
 
 
