@@ -6,8 +6,6 @@ import ctypes
 import os
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 
 from .exceptions import TaskTimeout
@@ -50,15 +48,17 @@ class _Alarm:
             _raise_in(self._thread, kind)
             self.over = True
 
-    def silence(self) -> None:
-        """Return when no exception can come any more; it may come in here."""
+    def silence(self) -> bool:
+        """Return when no exception can come any more, and whether there was none; it may come in
+        here."""
         if self.claim():
-            return
+            return True
         while not self.over:
             time.sleep(0)
         # Set before `over` was, it has come by now, here or in the code that was limited. This is
         # for an interpreter that takes its time.
         _raise_in(self._thread, None)
+        return False
 
 
 class _Watch:
@@ -102,20 +102,36 @@ _starting = threading.Lock()
 _current = threading.local()
 
 
-@contextmanager
-def alarm(seconds: float, message: str) -> Iterator[None]:
-    """Raise TaskTimeout in the body of the `with` once `seconds` have passed; this is the part of
-    `limits.time_limit` for threads."""
-    outer = _silence()
-    try:
-        _set(_Alarm(time.monotonic() + seconds, message))
-        yield
-    finally:
+class Alarm:
+    """Raises TaskTimeout in the body of a `with` once `seconds` have passed; this is the part of
+    `limits.time_limit` for threads.
+
+    No generator: the exception could come between its yield and the body, and its end would then
+    come when it is collected, in the midst of another task.
+    """
+
+    def __init__(self, seconds: float, message: str) -> None:
+        self._seconds = seconds
+        self._message = message
+        self._outer: _Alarm | None = None
+
+    def __enter__(self) -> None:
+        self._outer = _silence()
+        try:
+            _set(_Alarm(time.monotonic() + self._seconds, self._message))
+        except BaseException:
+            self._restore()
+            raise
+
+    def __exit__(self, *_error: object) -> None:
         try:
             _silence()
         finally:
-            if outer is not None:
-                _set(outer.again())
+            self._restore()
+
+    def _restore(self) -> None:
+        if self._outer is not None:
+            _set(self._outer.again())
 
 
 def _set(alarm: _Alarm) -> None:
@@ -124,13 +140,14 @@ def _set(alarm: _Alarm) -> None:
 
 
 def _silence() -> _Alarm | None:
-    """Take down this thread's alarm and return it; None when it has none."""
+    """Take down this thread's alarm; return it if it has not rung."""
     alarm: _Alarm | None = getattr(_current, "alarm", None)
-    if alarm is not None:
-        _current.alarm = None
-        alarm.silence()
-        _watching().remove(alarm)
-    return alarm
+    if alarm is None:
+        return None
+    silent = alarm.silence()
+    _current.alarm = None
+    _watching().remove(alarm)
+    return alarm if silent else None
 
 
 def _watching() -> _Watch:

@@ -95,7 +95,7 @@ class Child:
         self._last = 0
         # What it reported last, or proved: see `channel.Report`.
         self._begun, self._room = 0, 1
-        # The most that it may be given at once. It doubles, so that a short supply is shared out.
+        # The most that may lie ready. It doubles with each report: a short supply is shared out.
         self._window = 1
         self._average = 0.0
         self._progress = self._started = time.monotonic()
@@ -143,13 +143,12 @@ class Child:
     def _most_ready(self) -> int:
         running = max(1, len(self.held) - self._waiting)
         ahead = int(WORK_AHEAD * running / max(self._average, 1e-6)) if self.done else 0
-        return min(max(self._room, ahead), self._window, MOST_AHEAD)
+        return min(max(self._room, ahead), self._window)
 
     def give(self, leases: Sequence[Lease]) -> None:
         """Hand leases over, in the order they should begin."""
         if not self._waiting:
             self._progress = time.monotonic()
-        self._window = max(self._window, 2 * len(leases))
         first = self._last + 1
         self._last += len(leases)
         numbers = range(first, self._last + 1)
@@ -200,7 +199,7 @@ class Child:
             room -= sum(begun < number <= self._begun for number in self.held)
         self._begun = max(begun, self._begun)
         self._room = max(0, room)
-        self._window = max(1, self._window)
+        self._window = min(max(1, 2 * self._window), MOST_AHEAD)
         self._progress = time.monotonic()
 
     def _begin_limit(self, number: int, *limit: Any) -> None:

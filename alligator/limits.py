@@ -52,9 +52,9 @@ def time_limit(seconds: float | None) -> AbstractContextManager[None]:
     message = told(seconds)
     if threading.current_thread() is threading.main_thread():
         return _signal(seconds, message)
-    from .alarms import alarm  # and with it ctypes, which few programs need
+    from .alarms import Alarm  # and with it ctypes, which few programs need
 
-    return alarm(seconds, message)
+    return Alarm(seconds, message)
 
 
 def told(seconds: float) -> str:

@@ -3,6 +3,7 @@ shows wherever they ran."""
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
@@ -31,6 +32,19 @@ def echo(*args: Any, **kwargs: Any) -> list[Any]:
 
 async def add_later(a: int, b: int) -> int:
     return a + b
+
+
+async def fail_later(*_args: Any) -> None:
+    raise ValueError("no such user")
+
+
+async def rest_on_loop(seconds: float) -> None:
+    await asyncio.sleep(seconds)
+
+
+def stop_iteration(*_args: Any) -> None:
+    """Fail as a careless next() does."""
+    next(iter(()))
 
 
 def append(path: str, line: str) -> None:
@@ -229,3 +243,28 @@ def no_number_of_retries(task: Task, _error: BaseException) -> None:
 
 def raise_in_hook(*_args: Any) -> None:
     raise RuntimeError("the hook broke")
+
+
+# -- and these are coroutine functions -------------------------------------------------------------
+
+
+async def note_start_later(task: Task) -> None:
+    note_start(task)
+
+
+async def note_success_later(task: Task, result: Any) -> None:
+    note_success(task, result)
+
+
+async def note_error_later(task: Task, error: BaseException) -> None:
+    note_error(task, error)
+
+
+async def append_later(path: str, line: str) -> str:
+    append(path, line)
+    return line
+
+
+async def append_later_and_fail(path: str, line: str) -> str:
+    append(path, line)
+    raise ValueError(line)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,24 +12,36 @@ import pytest
 
 from alligator import Task
 from alligator.backends.base import Ack, Lease
-from alligator.children import Child
+from alligator.children import FOREVER, Child
 from alligator.execution import encode
 from alligator.settings import WorkerSettings
 
 from ..servers import eventually
-from . import deeds
+from . import crowds, deeds
 from .conftest import ROOT, noted, pid_when_started
 
 
 @pytest.fixture
-def child(monkeypatch: pytest.MonkeyPatch) -> Iterator[Child]:
+def start_child(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Child]]:
     monkeypatch.chdir(ROOT)
-    made = Child(WorkerSettings("sqlite:///unused.db", log_level="error"))
-    eventually(lambda: made.collect() is not None and made.ready, "the child is ready")
-    yield made
-    made.kill()
-    made.wait()
-    made.close()
+    children: list[Child] = []
+
+    def start(**options: int) -> Child:
+        made = Child(WorkerSettings("sqlite:///unused.db", log_level="error", **options))
+        children.append(made)
+        eventually(lambda: made.collect() is not None and made.ready, "the child is ready")
+        return made
+
+    yield start
+    for child in children:
+        child.kill()
+        child.wait()
+        child.close()
+
+
+@pytest.fixture
+def child(start_child: Callable[..., Child]) -> Child:
+    return start_child()
 
 
 def lease(func: Callable[..., object], *args: object) -> Lease:
@@ -106,3 +120,64 @@ def test_bodies_larger_than_a_pipe_do_not_block_the_supervisor(
     eventually(lambda: not child.send(), "the child reads it")
     assert len(ended(child)) == 3
     assert noted(evidence, "length") == ["3000000", "3000000"]
+
+
+def test_what_a_dead_child_ran_at_once_is_told_from_what_lay_ready(
+    start_child: Callable[..., Child], evidence: str, tmp_path: Path
+) -> None:
+    child = start_child(coroutines=20)
+    leases = [lease(crowds.until_told, evidence, str(tmp_path / "never")) for _ in range(50)]
+    child.give(leases)
+
+    os.kill(pid_when_started(evidence, times=20), 9)
+    child.process.wait()
+
+    assert child.collect() == []
+    assert child.take_back() == leases[20:]
+    assert list(child.held.values()) == leases[:20]
+
+
+def test_a_child_is_given_what_it_says_it_could_begin(
+    start_child: Callable[..., Child], evidence: str, tmp_path: Path
+) -> None:
+    child = start_child(threads=6)
+    stuck = [stuck_task(evidence, tmp_path)[0] for _ in range(7)]
+    rooms = []
+    while stuck:
+        eventually(lambda: child.collect() is not None and child.room(), "it has room")
+        rooms.append(min(child.room(), len(stuck)))
+        child.give([stuck.pop() for _ in range(rooms[-1])])
+        if sum(rooms) == 6:
+            break
+
+    pid_when_started(evidence, times=6)
+
+    assert rooms == [1, 2, 3], "twice as many each time, and no more than there is room for"
+    assert (child.collect(), child.room()) == ([], 0)
+
+
+def test_what_was_handed_back_is_not_asked_for_again_until_something_ends(
+    start_child: Callable[..., Child], evidence: str, tmp_path: Path
+) -> None:
+    child = start_child(threads=2)
+    stuck, (_, go) = [stuck_task(evidence, tmp_path)[0] for _ in range(2)], stuck_task("", tmp_path)
+    behind = quick(evidence, 1, 2)
+    child.give([*stuck, *behind])
+    pid_when_started(evidence, times=2)
+    eventually(lambda: time.monotonic() > child.hand_back_by, "they lie ready for too long")
+
+    assert child.take_back() == behind
+
+    assert (child.collect(), child.room(), child.hand_back_by) == ([], 0, FOREVER)
+    go.touch()
+    eventually(lambda: child.collect() is not None and child.room(), "it has room again")
+
+
+def test_leases_that_an_idle_child_loses_do_not_leave_it_idle(child: Child, evidence: str) -> None:
+    os.kill(child.pid, signal.SIGSTOP)
+    child.give(quick(evidence, 1, 2))
+    assert len(child.take_back()) == 2
+    assert child.room() == 0
+    os.kill(child.pid, signal.SIGCONT)
+
+    eventually(lambda: child.collect() is not None and child.room(), "it says that it has room")

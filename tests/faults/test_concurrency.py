@@ -108,12 +108,12 @@ def test_log_lines_of_many_threads_are_whole(
 
 
 def test_a_killed_child_charges_exactly_what_ran(
-    shared_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str, tmp_path: Path
+    sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str, tmp_path: Path
 ) -> None:
-    gator = gator_for(shared_dsn)
+    gator = gator_for(sqlite_dsn)
     gator.push_many(calls(50, crowds.until_told, evidence, str(tmp_path / "never")))
     options = ("--coroutines", "20", "--drain-timeout", "0.1s")
-    worker = start_worker(shared_dsn, *options)
+    worker = start_worker(sqlite_dsn, *options)
     child = starts(evidence, 20)[0]
 
     os.kill(child, signal.SIGKILL)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
-import threading
+import sys
 import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeVar
 
 import pytest
 
 from alligator.exceptions import TaskTimeout
 from alligator.limits import time_limit
+from alligator.loop import limit_on_loop
+
+T = TypeVar("T")
 
 SHORT, LONG = 0.05, 10.0
 
@@ -64,14 +72,105 @@ def test_a_limit_inside_another_leaves_the_outer_one_standing() -> None:
         outlast_an_inner_limit()
 
 
-def test_in_another_thread_the_body_runs_without_a_limit() -> None:
-    ran: list[int] = []
+def in_thread(body: Callable[[], T]) -> T:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(body).result()
 
-    def run() -> None:
+
+def on_loop(body: Callable[[], Awaitable[T]]) -> T:
+    async def main() -> T:
+        return await body()
+
+    return asyncio.run(main())
+
+
+def test_in_another_thread_too_what_runs_past_the_limit_is_stopped() -> None:
+    def body() -> None:
         with time_limit(SHORT):
-            ran.append(1)
+            spin()
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    assert ran == [1]
+    with pytest.raises(TaskTimeout, match=r"longer than its time limit of 0\.05 s"):
+        in_thread(body)
+
+
+def test_in_another_thread_a_limit_inside_another_leaves_the_outer_one_standing() -> None:
+    def body() -> None:
+        with time_limit(SHORT):
+            with time_limit(LONG):
+                pass
+            spin()
+
+    with pytest.raises(TaskTimeout, match=r"0\.05 s"):
+        in_thread(body)
+
+
+def test_in_another_thread_an_outer_limit_is_held_up_by_an_inner_one() -> None:
+    def body() -> str:
+        with time_limit(SHORT):
+            try:
+                with time_limit(2 * SHORT):
+                    spin()
+            except TaskTimeout as error:
+                return str(error)
+        return "no limit"
+
+    assert "0.1 s" in in_thread(body)
+
+
+def test_a_limit_that_is_met_at_the_last_moment_harms_nothing_that_comes_after() -> None:
+    """The exception comes in the body of the `with`, or not at all."""
+
+    def body() -> int:
+        stopped = 0
+        for number in range(5000):
+            try:
+                with time_limit(1e-5 + number % 50 * 2e-5):
+                    with suppress(TaskTimeout), time_limit(1e-5 + number % 37 * 3e-5):
+                        for _ in range(3000):
+                            pass
+                    for _ in range(100):
+                        pass
+            except TaskTimeout:
+                stopped += 1
+            for _ in range(50):
+                pass
+        return stopped
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            assert sum(pool.map(lambda _: body(), range(2))) > 0
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_on_a_loop_what_is_awaited_past_the_limit_is_stopped() -> None:
+    async def body() -> None:
+        with limit_on_loop(SHORT):
+            await asyncio.sleep(LONG)
+
+    with pytest.raises(TaskTimeout, match=r"longer than its time limit of 0\.05 s"):
+        on_loop(body)
+
+
+def test_on_a_loop_a_cancel_from_elsewhere_stays_one() -> None:
+    async def body() -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        with limit_on_loop(LONG):
+            task.cancel()
+            await asyncio.sleep(LONG)
+
+    with pytest.raises(asyncio.CancelledError):
+        on_loop(body)
+
+
+def test_on_a_loop_a_limit_that_struck_leaves_no_cancel_behind() -> None:
+    async def body() -> str:
+        with suppress(TaskTimeout), limit_on_loop(SHORT):
+            await asyncio.sleep(LONG)
+        await asyncio.sleep(0)
+        return "on it goes"
+
+    assert on_loop(body) == "on it goes"

@@ -1,0 +1,168 @@
+"""A task runs alike to its end in a thread and awaited on a loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from alligator import DELAYED, FAILED, RETRYING, SUCCESS, Gator, Task, execution
+from alligator.awaiting import to_end
+from alligator.backends.base import Ack, Defer, Fail, Lease, Retry
+from alligator.exceptions import InvalidTask, Snooze, TaskTimeout
+
+from .. import tasks
+
+Run = Callable[[Task], Any]
+
+
+def run_here(task: Task) -> Any:
+    return task.run()
+
+
+def run_on_loop(task: Task) -> Any:
+    return asyncio.run(task.run_async())
+
+
+def run_inside_a_loop(task: Task) -> Any:
+    """Run it to its end in a thread that has a running loop already."""
+
+    async def main() -> Any:
+        return task.run()
+
+    return asyncio.run(main())
+
+
+@pytest.fixture(params=[run_here, run_on_loop, run_inside_a_loop])
+def run(request: pytest.FixtureRequest) -> Run:
+    way: Run = request.param
+    return way
+
+
+@pytest.fixture
+def notes(tmp_path: Path) -> Path:
+    return tmp_path / "notes"
+
+
+HOOKS = {
+    "plain": (tasks.note_start, tasks.note_success, tasks.note_error),
+    "async": (tasks.note_start_later, tasks.note_success_later, tasks.note_error_later),
+}
+
+
+@pytest.mark.parametrize("hooks", HOOKS.values(), ids=HOOKS)
+def test_hooks_of_both_kinds_are_called_in_order(
+    run: Run, hooks: tuple[Callable[..., Any], ...], notes: Path
+) -> None:
+    start, success, error = hooks
+    task = Task("id", on_start=start, on_success=success, on_error=error)
+
+    assert run(task.to_call(tasks.append_later, str(notes), "call")) == "call"
+
+    assert tasks.lines(notes) == ["start id", "call", "success call"]
+    assert (task.status, task.result) == (SUCCESS, "call")
+
+
+@pytest.mark.parametrize("hooks", HOOKS.values(), ids=HOOKS)
+def test_on_error_of_both_kinds_is_told(
+    run: Run, hooks: tuple[Callable[..., Any], ...], notes: Path
+) -> None:
+    task = Task(on_error=hooks[2]).to_call(tasks.append_later_and_fail, str(notes), "call")
+
+    with pytest.raises(ValueError, match="call"):
+        run(task)
+
+    assert tasks.lines(notes) == ["call", f"error ValueError('call') status {FAILED}"]
+
+
+@pytest.mark.parametrize("call", [tasks.add, tasks.add_later])
+def test_plain_functions_and_coroutine_functions_return_alike(
+    run: Run, call: Callable[..., Any]
+) -> None:
+    assert run(Task().to_call(call, 1, 2)) == 3
+
+
+def test_a_hook_that_fails_fails_the_try(run: Run) -> None:
+    with pytest.raises(ValueError, match="no such user") as caught:
+        run(Task(on_start=tasks.fail_later).to_call(tasks.nothing))
+    assert caught.value.__notes__ == ["raised by the on_start hook"]
+
+
+def test_a_snooze_is_none(run: Run) -> None:
+    task = Task(on_start=tasks.snooze_in_hook).to_call(tasks.nothing)
+    with pytest.raises(Snooze):
+        run(task)
+    assert task.status == DELAYED
+
+
+def test_nothing_to_call_is_an_error(run: Run) -> None:
+    with pytest.raises(InvalidTask, match="has nothing to call"):
+        run(Task("id"))
+
+
+def test_a_time_limit_stops_a_coroutine(run: Run) -> None:
+    task = Task(timeout=0.05).to_call(tasks.rest_on_loop, 10)
+    with pytest.raises(TaskTimeout, match=r"its time limit of 0\.05 s"):
+        run(task)
+
+
+def test_a_limit_from_outside_holds_on_a_loop_too() -> None:
+    task = Task(timeout=10).to_call(tasks.rest_on_loop, 10)
+    with pytest.raises(TaskTimeout, match=r"its time limit of 0\.05 s"):
+        asyncio.run(task.run_async(0.05))
+
+
+def test_a_stop_iteration_stays_one() -> None:
+    """A coroutine could not raise it, and part of the path is written as coroutines."""
+    task = Task().to_call(tasks.stop_iteration)
+    with pytest.raises(StopIteration):
+        task.run()
+    assert isinstance(execution.attempt(task), StopIteration)
+
+
+@pytest.mark.parametrize(
+    ("call", "retries", "outcome", "status"),
+    [
+        (tasks.add_later, 0, Ack, SUCCESS),
+        (tasks.fail_later, 0, Fail, FAILED),
+        (tasks.fail_later, 2, Retry, RETRYING),
+        (tasks.give_up, 2, Fail, FAILED),
+        (tasks.snooze_in_hook, 0, Defer, DELAYED),
+    ],
+)
+def test_outcomes_on_a_loop_are_those_elsewhere(
+    call: Callable[..., Any], retries: int, outcome: type, status: int
+) -> None:
+    def one() -> execution.Try:
+        body = execution.encode(Task("id", retries=retries).to_call(call, 1, 2))
+        prepared = execution.prepare(Task, Lease("all", "id", body, "t"), "host:1")
+        assert isinstance(prepared, execution.Try)
+        return prepared
+
+    for done in (execution.run(one()), asyncio.run(execution.run_async(one()))):
+        assert isinstance(done.outcome, outcome)
+        assert done.task is not None
+        assert done.task.status == status
+
+
+def test_a_program_with_a_running_loop_may_run_async_tasks_at_once() -> None:
+    async def main() -> Any:
+        with Gator("locmem://") as gator:
+            gator.task(tasks.add_later, 1, 2)
+            popped = gator.pop()
+            here = gator.push(Task(is_async=False), tasks.add_later, 3, 4)
+            assert popped is not None
+            return popped.result, here.result
+
+    assert asyncio.run(main()) == (3, 7)
+
+
+def test_what_waits_with_no_loop_is_told_so() -> None:
+    async def wait() -> None:
+        await asyncio.sleep(0)
+
+    with pytest.raises(RuntimeError, match="waits, and no loop is there"):
+        to_end(wait())
