@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ..servers import eventually
 from . import __main__ as benchmarks
 from .bench import SIZES, Bench, Measure
 from .environments import PINS, Here
@@ -43,6 +44,12 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(SIZES["tiny"], Here(), tmp_path)
 
 
+def orphans(leader: int) -> list[int]:
+    """The processes of a session whose leader has ended."""
+    living = session(leader)
+    return [] if leader in living else living
+
+
 def made_up(**rates: float) -> Results:
     """Results of the measure drain; a keyword's _ stands for the - of a key."""
     results = Results(ABOUT)
@@ -74,6 +81,16 @@ def test_the_tasks_of_a_drain_are_all_seen(bench: Bench) -> None:
             assert session(worker.pid)
         assert sum(trial.shares()) == 300
         assert session(worker.pid) == []
+
+
+def test_what_a_worker_leaves_behind_is_ended(bench: Bench) -> None:
+    leaving = "import subprocess; subprocess.Popen(['sleep', '300'])"
+    careless = dataclasses.replace(GATOR, command=("python", "-c", leaving))
+
+    with bench.trial(careless) as trial, trial.worker() as worker:
+        eventually(lambda: orphans(worker.pid), "it has ended, and its child lives")
+
+    assert session(worker.pid) == []
 
 
 def test_a_worker_that_does_not_start_is_told_with_its_log(bench: Bench) -> None:
