@@ -1,0 +1,5 @@
+"""What `rq worker -c rq_settings` reads."""
+
+import os
+
+REDIS_URL = os.environ["BENCH_BROKER"]
