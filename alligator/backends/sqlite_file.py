@@ -39,6 +39,10 @@ _MEANINGS = (
 )
 
 
+#: Seconds that closing waits for its turn: without one it leaves the log to the next who closes.
+_CLOSING = 0.5
+
+
 class QueueFile:
     """The connection to one queue file, opened when first needed, for one thread at a time.
 
@@ -91,17 +95,19 @@ class QueueFile:
             connection, self._connection = self._connection, None
             if connection is not None:
                 # The last connection to close writes everything back into the file.
-                with suppress(BrokerError, OSError), self._locked():
+                # Who did not get its turn just now does not wait as long for it once more.
+                with suppress(BrokerError, OSError), self._locked(min(self._timeout, _CLOSING)):
                     connection.close()
                 connection.close()
             self._lock.close()
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self, timeout: float | None = None) -> Iterator[None]:
+        seconds = self._timeout if timeout is None else timeout
         try:
-            if not self._lock.acquire(self._timeout):
+            if not self._lock.acquire(seconds):
                 raise BrokerUnreachable(
-                    f"{self._shown}: waited {self._timeout:g} s for other writers and changed "
+                    f"{self._shown}: waited {seconds:g} s for other writers and changed "
                     "nothing; look for a stopped process that uses it, or raise ?timeout="
                 )
             yield

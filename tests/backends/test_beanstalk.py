@@ -731,7 +731,7 @@ def test_a_client_that_was_idle_over_a_restart_notices_nothing(make_client: Make
 def test_a_silent_server_is_given_up_after_the_timeout() -> None:
     with scripted() as server:
         client = Client(f"{server.dsn}?timeout=0.1")
-        with pytest.raises(BrokerUnreachable, match=r"no answer in 0\.1 s.*unknown"):
+        with pytest.raises(BrokerUnreachable, match=r"cannot connect .* no answer in 0\.1 s"):
             push(client)
         client.close()
 
@@ -762,7 +762,7 @@ def test_a_spare_connection_that_was_interrupted_keeps_nothing(make_client: Make
 def test_a_connection_that_ends_within_an_answer_is_lost() -> None:
     with scripted(b"OK 1000\r\n---", b"") as server:
         client = Client(f"{server.dsn}?timeout=0.1")
-        with pytest.raises(BrokerUnreachable, match="unknown"):
+        with pytest.raises(BrokerUnreachable, match=r"cannot connect .* no answer in 0\.1 s"):
             client.ping()
         client.close()
 
