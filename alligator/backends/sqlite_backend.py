@@ -54,6 +54,9 @@ _WATCH = 0.005
 
 _DEFAULT_TIMEOUT = 10.0
 
+#: Bytes that a task takes besides its body, at most.
+_PAGES = 4 * 4096
+
 _MOUNTS = "/proc/self/mountinfo"
 
 
@@ -89,7 +92,9 @@ class Client(Backend):
 
     def push_many(self, queue_name: str, entries: Sequence[Entry]) -> list[Receipt]:
         self.check(queue_name, entries)
-        with self._changing() as moves:
+        # In the log and in the file; of the indices each entry may touch pages of its own.
+        adds = sum(2 * len(entry.body) + _PAGES for entry in entries)
+        with self._changing(adds) as moves:
             return moves.push(queue_name, entries)
 
     # -- working ----------------------------------------------------------------------------
@@ -262,9 +267,13 @@ class Client(Backend):
     # -- lives and wake-ups -----------------------------------------------------------------------
 
     @contextmanager
-    def _changing(self) -> Iterator[Moves]:
-        """Make some moves in one transaction, then wake those for whom it made tasks ready."""
-        with self._file.writing() as connection:
+    def _changing(self, adds: int = 0) -> Iterator[Moves]:
+        """Make some moves in one transaction, then wake those for whom it made tasks ready.
+
+        Args:
+            adds: see QueueFile.writing.
+        """
+        with self._file.writing(adds) as connection:
             moves = Moves(connection, self.clock(), soon=2 * _LOOK)
             yield moves
             moves.ledger.write(connection)

@@ -42,6 +42,9 @@ _MEANINGS = (
 #: Seconds that closing waits for its turn: without one it leaves the log to the next who closes.
 _CLOSING = 0.5
 
+#: Bytes of its disk, or an eighth of a small one, that a push leaves for acks and retries.
+_RESERVE = 8 * 1024 * 1024
+
 
 class QueueFile:
     """The connection to one queue file, opened when first needed, for one thread at a time.
@@ -74,11 +77,17 @@ class QueueFile:
             yield self._connected()
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """Hold the connection inside a transaction that is committed unless the block raises."""
+    def writing(self, adds: int = 0) -> Iterator[sqlite3.Connection]:
+        """Hold the connection inside a transaction that is committed unless the block raises.
+
+        Args:
+            adds: bytes by which the file grows; not begun when they would fill the disk.
+        """
         with self._mutex, self._translated():
             connection = self._connected()
             with self._locked():
+                if adds:
+                    self._leave_room(connection, adds)
                 try:
                     connection.execute("BEGIN IMMEDIATE")
                     yield connection
@@ -88,6 +97,22 @@ class QueueFile:
                         connection.execute("ROLLBACK")
                     _make_room(connection, error)
                     raise
+
+    def _leave_room(self, connection: sqlite3.Connection, adds: int) -> None:
+        """Refuse to fill the disk up: what has been written to the log alone needs room in the
+        file, and without any left acks would fail too, so that the queue could not even shrink."""
+        disk = os.statvfs(self.path)
+        needed = adds + min(_RESERVE, disk.f_blocks * disk.f_frsize // 8)
+        if disk.f_bavail * disk.f_frsize >= needed + _size(f"{self.path}-wal"):
+            return
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        disk = os.statvfs(self.path)
+        left = disk.f_bavail * disk.f_frsize
+        if left < needed:
+            raise BrokerRefused(
+                f"{self._shown}: the disk is full; free some room, then try again (of the "
+                f"{left // 1024} kB left, some are kept so that tasks can still be worked off)"
+            )
 
     def close(self) -> None:
         """Close the connection; the next verb opens another."""
@@ -240,6 +265,13 @@ def _make_room(connection: sqlite3.Connection, error: BaseException) -> None:
     if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR")):
         with suppress(sqlite3.Error):
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _inode(path: str) -> int:
