@@ -259,10 +259,18 @@ def _journal_mode(connection: sqlite3.Connection, change: str = "") -> str:
     return mode
 
 
+def is_out_of_room(error: BaseException) -> bool:
+    """Whether SQLite could not write, as on a full disk, or this is our error for that."""
+    name = getattr(
+        error.__cause__ if isinstance(error, BrokerRefused) else error, "sqlite_errorname", ""
+    )
+    return str(name).startswith(("SQLITE_FULL", "SQLITE_IOERR"))
+
+
 def _make_room(connection: sqlite3.Connection, error: BaseException) -> None:
     """After a failed write, work off the write-ahead log: on a full disk the acks that follow then
     take the place of older writes, so that the queue can still shrink."""
-    if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+    if is_out_of_room(error):
         with suppress(sqlite3.Error):
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
-from ..servers import Server, beanstalkd_server, redis_server
+from ..servers import Server, beanstalkd_server, eventually, redis_server
 from . import deeds
 from .harness import HEADINGS, Process, Trial, read_brokers
 from .oracle import Event, Kill, Recovery, Verdict
@@ -52,6 +52,8 @@ class ServerTrial(Trial):
         self._up_again: list[int] = []
 
     def _rage(self) -> None:
+        # A worker that cannot reach its broker when it starts ends, by design.
+        eventually(self._all_work, "the workers begin")
         until = time.monotonic() + self._limit
         while len(self._kills) < self._wanted and time.monotonic() < until:
             time.sleep(self._chance.uniform(0, UPTIME))
@@ -62,6 +64,10 @@ class ServerTrial(Trial):
             self._mend()
             if self._hopeless():
                 break
+
+    def _all_work(self) -> bool:
+        at_work = {Event.read(line).supervisor for line in deeds.lines(self._folder / "evidence")}
+        return at_work >= {tree.process.pid for tree in self._trees}
 
     def _kill_server(self) -> None:
         at = time.monotonic_ns()
