@@ -147,7 +147,7 @@ def test_beanstalkd_tells_which_pushes_nobody_knows_of(
     acknowledged, unknown, refused = set(), set(), set()
     with proxied(beanstalkd.port) as proxy:
         gator = gator_for(f"beanstalk://127.0.0.1:{proxy.port}")
-        proxy.lose_every = 7
+        proxy.lose_every = 3
         for number in range(300):
             try:
                 push(gator, str(number))
@@ -161,6 +161,7 @@ def test_beanstalkd_tells_which_pushes_nobody_knows_of(
         queued = names(gator_for(beanstalkd.dsn))
 
     assert len(unknown) > 10
+    assert refused, "some answers are lost to a new connection, before the push is sent"
     assert len(queued) == len(set(queued))
     assert acknowledged <= set(queued)
     assert not refused & set(queued), "an error that does not say so is about an unsent push"
