@@ -147,8 +147,11 @@ def test_beanstalkd_tells_which_pushes_nobody_knows_of(
     acknowledged, unknown, refused = set(), set(), set()
     with proxied(beanstalkd.port) as proxy:
         gator = gator_for(f"beanstalk://127.0.0.1:{proxy.port}")
-        proxy.lose_every = 3
+        proxy.lose_every = 7
         for number in range(300):
+            if number % 20 == 19:  # the next answer is one to a new connection
+                gator.client.close()
+                proxy.lose_after = 0
             try:
                 push(gator, str(number))
             except BrokerUnreachable as error:
@@ -161,7 +164,7 @@ def test_beanstalkd_tells_which_pushes_nobody_knows_of(
         queued = names(gator_for(beanstalkd.dsn))
 
     assert len(unknown) > 10
-    assert refused, "some answers are lost to a new connection, before the push is sent"
+    assert len(refused) >= 15
     assert len(queued) == len(set(queued))
     assert acknowledged <= set(queued)
     assert not refused & set(queued), "an error that does not say so is about an unsent push"
