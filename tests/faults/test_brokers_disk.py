@@ -98,6 +98,7 @@ def test_a_beanstalkd_that_filled_its_disk_can_be_worked_off(
 ) -> None:
     with beanstalkd_server("-b", str(disk), "-f0", "-s", "300000") as server:
         gator = gator_for(server.dsn)
+        gator.task(deeds.fail, evidence)
         full = r"OUT_OF_MEMORY: it is out of memory or disk; work off or drop tasks"
         with pytest.raises(BrokerRefused, match=full):
             fill(gator, evidence)
@@ -107,7 +108,8 @@ def test_a_beanstalkd_that_filled_its_disk_can_be_worked_off(
         worker = start_worker(server.dsn, "--burst")
 
         assert worker.wait(60) == 0
-        assert len(noted(evidence, "length")) == queued
+        assert len(noted(evidence, "length")) == queued - 1
+        assert gator.client.counts("all").failed == 1
         assert "waiting for the broker" not in (tmp_path / "worker.log").read_text()
         gator.task(deeds.measure, evidence, "there is room again")
         server.kill()
