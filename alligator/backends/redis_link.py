@@ -247,8 +247,8 @@ class Link:
 
 def _in_doubt(error: BrokerUnreachable) -> BrokerUnreachable:
     return BrokerUnreachable(
-        f"{error}; whether the last request was carried out is unknown: a push may be repeated "
-        "with its id, which is then queued once"
+        f"{error}; whether the last request was carried out is unknown; a push may be repeated "
+        "with its id, which is not queued again while it is held"
     )
 
 
