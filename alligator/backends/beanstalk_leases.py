@@ -6,6 +6,7 @@ A lease is a job that the connection has reserved. When the connection ends, so 
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,17 @@ _ENDED = frozenset({b"DELETED", b"RELEASED", b"BURIED", b"KICKED"})
 # The copy of a failed task is delayed until it is buried. If that is cut short, it becomes ready
 # after these seconds, and whoever reserves it buries it.
 _BURIAL_DELAY = 60
+
+# Seconds before a task whose failed try could not be counted is tried again, at least.
+_UNCOUNTED_DELAY = 5
+
+# What becomes of a failed try where the server takes no copy.
+_UNKEPT: dict[type, str] = {
+    Fail: "the task failed, and is buried without the reason",
+    Retry: "the task failed, and goes back with the try not counted",
+}
+
+log = logging.getLogger("alligator.beanstalk")
 
 
 @dataclass(slots=True)
@@ -261,8 +273,8 @@ class Leases:
     def _replace(self, copies: Sequence[_Copy], accepted: list[bool]) -> None:
         """Put the copies, bury those that failed, and only then delete what they replace."""
         placed: list[_Copy] = []
+        refused: list[_Copy] = []
         strays: list[bytes] = []
-        refused: Reply | None = None
         for copy, reply in self._put(copies):
             if copy.data is None:
                 accepted[copy.index] = reply.status == b"BURIED"
@@ -271,8 +283,13 @@ class Leases:
                 copy.new_id = reply.values[0]
                 placed.append(copy)
             else:
-                refused = refused or reply
+                refused.append(copy)
                 strays += reply.values
+                log.warning(
+                    "%s takes no new tasks (%s): %s",
+                    *(self._shown, reply.status.decode(), _UNKEPT[type(copy.outcome)]),
+                    extra={"task_id": copy.task_id, "queue": copy.outcome.lease.queue},
+                )
         self._bury([copy for copy in placed if isinstance(copy.outcome, Fail)])
         deleted = self.connection.ask(b"delete " + copy.held.id for copy in placed)
         for copy, reply in zip(placed, deleted, strict=True):
@@ -281,8 +298,17 @@ class Leases:
             strays += [] if accepted[copy.index] else [copy.new_id]
             del self._held[copy.task_id]
         self.connection.ask(b"delete " + stray for stray in strays)
-        if refused is not None:
-            refuse(refused, "keep a task that failed", self._shown)
+        self._keep_as_they_are(refused, accepted)
+
+    def _keep_as_they_are(self, copies: Sequence[_Copy], accepted: list[bool]) -> None:
+        """End leases where the server takes no copy: its disk is full, or it is in drain mode.
+
+        To raise would have the worker wait for room, or for ever, with all that it could still do.
+        """
+        replies = self.connection.ask(map(_end_without_copy, copies))
+        for copy, reply in zip(copies, replies, strict=True):
+            accepted[copy.index] = reply.status in _ENDED
+            del self._held[copy.task_id]
 
     def _put(self, copies: Sequence[_Copy]) -> Iterator[tuple[_Copy, Reply]]:
         ordered = sorted(copies, key=lambda copy: copy.held.stats.tube)
@@ -311,6 +337,15 @@ class Leases:
 def put_command(data: bytes, pri: int, delay: int, ttr: int) -> bytes:
     """Return the command that queues a job."""
     return b"put %d %d %d %d\r\n%b" % (pri, delay, ttr, len(data), data)
+
+
+def _end_without_copy(copy: _Copy) -> bytes:
+    held, outcome = copy.held, copy.outcome
+    if isinstance(outcome, Fail):
+        return b"bury %b %d" % (held.id, held.stats.pri)
+    # Not at once: nothing counts these tries.
+    delay = max(_UNCOUNTED_DELAY, jobs.to_delay(outcome.delay))
+    return b"release %b %d %d" % (held.id, held.stats.pri, delay)
 
 
 def _end_commands(outcome: Ack | Release | Defer, held: _Held) -> list[bytes]:

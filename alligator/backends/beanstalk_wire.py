@@ -118,6 +118,7 @@ class Connection:
         self._shown = shown
         self._using = "default"
         self._watching = {"default"}
+        self._answered = False
         try:
             self._socket = socket.create_connection((host, port), timeout)
         except (OSError, UnicodeError) as error:
@@ -152,6 +153,7 @@ class Connection:
             for window in _windows(itertools.chain(before, commands)):
                 self._send(window)
                 replies.extend(self._receive() for _ in window)
+                self._answered = True
         except OSError as error:
             self._lost(error)
         except BaseException:
@@ -268,6 +270,10 @@ class Connection:
     def _lost(self, error: OSError) -> NoReturn:
         self.close()
         reason = f"no answer in {self._timeout:g} s" if isinstance(error, TimeoutError) else error
+        if not self._answered:  # so far it was asked nothing that changes anything
+            raise BrokerUnreachable(
+                f"cannot connect to {self._shown}: {reason}; is beanstalkd running there?"
+            ) from error
         raise BrokerUnreachable(
             f"the connection to {self._shown} broke: {reason}; whether the last request was "
             "carried out is unknown, so look at the queue before repeating it"

@@ -61,7 +61,9 @@ class Link:
         self.where = dsn.redacted()
         self.timeout = dsn.seconds("timeout", DEFAULT_TIMEOUT)
         self._driver = driver()
-        self._address = address(dsn, self.timeout)
+        # Each attempt has half of it, so that a request whose answer does not come is sent once
+        # more, on a new connection, and still there is one time-out and not two.
+        self._address = address(dsn, self.timeout / 2)
         self._base = base
         self._met = False
         self._begin()
@@ -107,6 +109,13 @@ class Link:
 
         return self._persist(connection, evaluate)
 
+    def _connect(self, connection: Any) -> None:
+        try:
+            connection.connect()
+        except BaseException:
+            connection.disconnect()  # or the next call would read what belongs to the handshake
+            raise
+
     def _exchange(self, connection: Any, *command: Any) -> Any:
         try:
             if not self._met:
@@ -144,16 +153,23 @@ class Link:
         """
         deadline = time.monotonic() + self.timeout
         pause = 0.0
+        connected = lost = False
         while True:
             try:
+                self._connect(connection)
+                connected = True
                 return attempt()
             except (self._driver.RedisError, OSError) as error:
                 ours = translate(error, self.where)
+                no_answer = code_of(error) is None
+                lost |= self._met and connected and no_answer
                 late = self._hurry() or time.monotonic() + pause > deadline
-                given_up = pause > 0 and late
-                never_met = not self._met and code_of(error) is None
-                if given_up or never_met or not isinstance(ours, BrokerUnreachable):
+                never_met = not self._met and no_answer
+                given_up = pause > 0 and (late or never_met)
+                if not isinstance(ours, BrokerUnreachable):
                     raise ours from error
+                if given_up:
+                    raise (_in_doubt(ours) if lost else ours) from error
                 self._follow(connection, error)
             time.sleep(pause)
             pause = min(0.25, 2 * pause + 0.01)
@@ -227,6 +243,13 @@ class Link:
             idle, self._idle = self._idle, []
             for connection in idle:
                 connection.disconnect()
+
+
+def _in_doubt(error: BrokerUnreachable) -> BrokerUnreachable:
+    return BrokerUnreachable(
+        f"{error}; whether the last request was carried out is unknown; a push may be repeated "
+        "with its id, which is not queued again while it is held"
+    )
 
 
 def _info(text: bytes) -> dict[str, str]:

@@ -18,7 +18,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from .. import dsn as dsns
-from ..exceptions import BrokerError
+from ..exceptions import BrokerError, BrokerRefused
 from . import sqlite_views as views
 from .base import (
     Backend,
@@ -33,7 +33,7 @@ from .base import (
     Settled,
     State,
 )
-from .sqlite_file import QueueFile
+from .sqlite_file import QueueFile, is_out_of_room
 from .sqlite_ledger import STATES
 from .sqlite_lock import abandon_life, begin_life, end_life, has_file, is_alive, make_folder
 from .sqlite_moves import Holder, Moves, held_by
@@ -53,6 +53,9 @@ _BURIAL = 0.2
 _WATCH = 0.005
 
 _DEFAULT_TIMEOUT = 10.0
+
+#: Bytes that a task takes besides its body, at most.
+_PAGES = 4 * 4096
 
 _MOUNTS = "/proc/self/mountinfo"
 
@@ -89,7 +92,9 @@ class Client(Backend):
 
     def push_many(self, queue_name: str, entries: Sequence[Entry]) -> list[Receipt]:
         self.check(queue_name, entries)
-        with self._changing() as moves:
+        # In the log and in the file; of the indices each entry may touch pages of its own.
+        adds = sum(2 * len(entry.body) + _PAGES for entry in entries)
+        with self._changing(adds) as moves:
             return moves.push(queue_name, entries)
 
     # -- working ----------------------------------------------------------------------------
@@ -106,6 +111,28 @@ class Client(Backend):
     def settle(
         self, outcomes: Sequence[Outcome], queues: Sequence[str] = (), limit: int = 0
     ) -> Settled:
+        try:
+            return self._settle(outcomes, queues, limit)
+        except BrokerRefused as error:
+            if not is_out_of_room(error):
+                raise
+        # One by one they need little room, and use that of the one before again.
+        accepted: list[bool] = []
+        for outcome in outcomes:
+            accepted += self._settle_somehow([outcome], (), 0).accepted
+        return Settled(accepted, self._settle_somehow((), queues, min(limit, 1)).leases)
+
+    def _settle_somehow(
+        self, outcomes: Sequence[Outcome], queues: Sequence[str], limit: int
+    ) -> Settled:
+        try:
+            return self._settle(outcomes, queues, limit)
+        except BrokerRefused as error:
+            if not is_out_of_room(error):
+                raise
+        return self._settle(outcomes, queues, limit)  # by now the log has been worked off
+
+    def _settle(self, outcomes: Sequence[Outcome], queues: Sequence[str], limit: int) -> Settled:
         with self._changing() as moves:
             accepted = [moves.settle(outcome) for outcome in outcomes]
             return Settled(accepted, self._lease_some(moves, queues, limit))
@@ -262,9 +289,13 @@ class Client(Backend):
     # -- lives and wake-ups -----------------------------------------------------------------------
 
     @contextmanager
-    def _changing(self) -> Iterator[Moves]:
-        """Make some moves in one transaction, then wake those for whom it made tasks ready."""
-        with self._file.writing() as connection:
+    def _changing(self, adds: int = 0) -> Iterator[Moves]:
+        """Make some moves in one transaction, then wake those for whom it made tasks ready.
+
+        Args:
+            adds: see QueueFile.writing.
+        """
+        with self._file.writing(adds) as connection:
             moves = Moves(connection, self.clock(), soon=2 * _LOOK)
             yield moves
             moves.ledger.write(connection)

@@ -39,6 +39,13 @@ _MEANINGS = (
 )
 
 
+#: Seconds that closing waits for its turn: without one it leaves the log to the next who closes.
+_CLOSING = 0.5
+
+#: Bytes of its disk, or an eighth of a small one, that a push leaves for acks and retries.
+_RESERVE = 8 * 1024 * 1024
+
+
 class QueueFile:
     """The connection to one queue file, opened when first needed, for one thread at a time.
 
@@ -70,11 +77,17 @@ class QueueFile:
             yield self._connected()
 
     @contextmanager
-    def writing(self) -> Iterator[sqlite3.Connection]:
-        """Hold the connection inside a transaction that is committed unless the block raises."""
+    def writing(self, adds: int = 0) -> Iterator[sqlite3.Connection]:
+        """Hold the connection inside a transaction that is committed unless the block raises.
+
+        Args:
+            adds: bytes by which the file grows; not begun when they would fill the disk.
+        """
         with self._mutex, self._translated():
             connection = self._connected()
             with self._locked():
+                if adds:
+                    self._leave_room(connection, adds)
                 try:
                     connection.execute("BEGIN IMMEDIATE")
                     yield connection
@@ -85,23 +98,41 @@ class QueueFile:
                     _make_room(connection, error)
                     raise
 
+    def _leave_room(self, connection: sqlite3.Connection, adds: int) -> None:
+        """Refuse to fill the disk up: what has been written to the log alone needs room in the
+        file, and without any left acks would fail too, so that the queue could not even shrink."""
+        disk = os.statvfs(self.path)
+        needed = adds + min(_RESERVE, disk.f_blocks * disk.f_frsize // 8)
+        if disk.f_bavail * disk.f_frsize >= needed + _size(f"{self.path}-wal"):
+            return
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        disk = os.statvfs(self.path)
+        left = disk.f_bavail * disk.f_frsize
+        if left < needed:
+            raise BrokerRefused(
+                f"{self._shown}: the disk is full; free some room, then try again (of the "
+                f"{left // 1024} kB left, some are kept so that tasks can still be worked off)"
+            )
+
     def close(self) -> None:
         """Close the connection; the next verb opens another."""
         with self._mutex:
             connection, self._connection = self._connection, None
             if connection is not None:
                 # The last connection to close writes everything back into the file.
-                with suppress(BrokerError, OSError), self._locked():
+                # Who did not get its turn just now does not wait as long for it once more.
+                with suppress(BrokerError, OSError), self._locked(min(self._timeout, _CLOSING)):
                     connection.close()
                 connection.close()
             self._lock.close()
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self, timeout: float | None = None) -> Iterator[None]:
+        seconds = self._timeout if timeout is None else timeout
         try:
-            if not self._lock.acquire(self._timeout):
+            if not self._lock.acquire(seconds):
                 raise BrokerUnreachable(
-                    f"{self._shown}: waited {self._timeout:g} s for other writers and changed "
+                    f"{self._shown}: waited {seconds:g} s for other writers and changed "
                     "nothing; look for a stopped process that uses it, or raise ?timeout="
                 )
             yield
@@ -228,12 +259,27 @@ def _journal_mode(connection: sqlite3.Connection, change: str = "") -> str:
     return mode
 
 
+def is_out_of_room(error: BaseException) -> bool:
+    """Whether SQLite could not write, as on a full disk, or this is our error for that."""
+    name = getattr(
+        error.__cause__ if isinstance(error, BrokerRefused) else error, "sqlite_errorname", ""
+    )
+    return str(name).startswith(("SQLITE_FULL", "SQLITE_IOERR"))
+
+
 def _make_room(connection: sqlite3.Connection, error: BaseException) -> None:
     """After a failed write, work off the write-ahead log: on a full disk the acks that follow then
     take the place of older writes, so that the queue can still shrink."""
-    if getattr(error, "sqlite_errorname", "").startswith(("SQLITE_FULL", "SQLITE_IOERR")):
+    if is_out_of_room(error):
         with suppress(sqlite3.Error):
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _inode(path: str) -> int:

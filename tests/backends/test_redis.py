@@ -12,7 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ from alligator.exceptions import (
     InvalidTask,
 )
 
+from ..faults.proxy import Proxy, proxied
 from ..servers import Server, eventually, redis_server
 
 FAILURE = Failure("ValueError: no", "Traceback\n", 1_700_000_000.5, "host:1")
@@ -94,51 +95,10 @@ def in_thread(work: Callable[[], object]) -> Iterator[None]:
     assert not thread.is_alive()
 
 
-class Proxy:
-    """Passes bytes to a Redis and back, and on demand loses an answer with its connection."""
-
-    def __init__(self, port: int) -> None:
-        self.target = port
-        self.lose_after = -1  # answers to pass before one is lost
-        self.lost = 0
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.port: int = self.listener.getsockname()[1]
-        threading.Thread(target=self.accept, daemon=True).start()
-
-    def accept(self) -> None:
-        while True:
-            try:
-                near, _ = self.listener.accept()
-            except OSError:
-                return
-            far = socket.create_connection(("127.0.0.1", self.target))
-            for source, sink, losing in ((near, far, False), (far, near, True)):
-                pump = threading.Thread(target=self.pump, args=(source, sink, losing), daemon=True)
-                pump.start()
-
-    def pump(self, source: socket.socket, sink: socket.socket, losing: bool) -> None:
-        with source, sink:
-            try:
-                while data := source.recv(65536):
-                    if losing and self.lose_after == 0:
-                        self.lose_after = -1
-                        self.lost += 1
-                        break
-                    if losing:
-                        self.lose_after -= 1
-                    sink.sendall(data)
-            except OSError:
-                pass
-            for each in (source, sink):
-                with suppress(OSError):
-                    each.shutdown(socket.SHUT_RDWR)
-
-
 @pytest.fixture
 def proxy(redis: Server) -> Iterator[Proxy]:
-    made = Proxy(redis.port)
-    yield made
-    made.listener.close()
+    with proxied(redis.port) as proxy:
+        yield proxy
 
 
 @pytest.fixture

@@ -29,6 +29,11 @@ def quick(evidence: str, name: str) -> None:
     note(evidence, name)
 
 
+def slow(evidence: str, name: str, seconds: float) -> None:
+    time.sleep(seconds)
+    note(evidence, name)
+
+
 def quick_or_not(evidence: str, name: str, slow: bool) -> None:
     """Sit on those behind for longer than they wait with patience, when slow."""
     note(evidence, name)
@@ -51,6 +56,15 @@ def until_told(evidence: str, go: str) -> None:
     while not os.path.exists(go):
         time.sleep(0.01)
     note(evidence, "finished")
+
+
+def fail_when_told(evidence: str, go: str) -> None:
+    """Fail once the file `go` exists."""
+    note(evidence, f"started {os.getpid()}")
+    while not os.path.exists(go):
+        time.sleep(0.01)
+    note(evidence, "finished")
+    raise ValueError("as asked")
 
 
 def hold_the_interpreter(evidence: str, seconds: float) -> None:

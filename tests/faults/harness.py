@@ -71,9 +71,12 @@ class Trial:
         kills: how many.
         seed: decides whom and when to kill.
         limit: seconds after which the killing ends though fewer were killed.
+        trees: how many workers.
     """
 
-    def __init__(self, dsn: str, folder: Path, kills: int, seed: int, limit: float) -> None:
+    def __init__(
+        self, dsn: str, folder: Path, kills: int, seed: int, limit: float, trees: int = TREES
+    ) -> None:
         self._dsn = dsn
         self._gator = Gator(dsn)
         # A stopped process may have the turn to write to the file: no reason to wait long.
@@ -86,6 +89,7 @@ class Trial:
         self._tokens = 0
         self._most_in_flight = 1
         self._problems: list[str] = []
+        self._width = trees
         self._trees: list[Tree] = []
         self._producers: list[Process] = []
         self._producer_names = (f"s{seed}p{number}" for number in itertools.count())
@@ -95,7 +99,7 @@ class Trial:
         with self._gator, self._watcher:
             try:
                 self._gator.client.ping()
-                self._trees += [self._tree() for _ in range(TREES)]
+                self._trees += [self._tree() for _ in range(self._width)]
                 self._producers += [self._producer() for _ in range(PRODUCERS)]
                 self._rage()
                 self._stop()
@@ -137,7 +141,7 @@ class Trial:
         if tree.kill_child(pid):
             self._kills.append(Kill("child", (pid,), 1, at, time.monotonic_ns()))
 
-    def _kill_supervisor(self, seconds: float = 0.0) -> None:
+    def _kill_supervisor(self, seconds: float = 0.0, at: int | None = None) -> None:
         """Kill a supervisor, and by that its children.
 
         It is stopped first, so that what it held can be counted: to die while stopped is to die at
@@ -146,8 +150,10 @@ class Trial:
         Args:
             seconds: how long it stays stopped. Its children go on with what they hold, and their
                 outcomes reach nobody.
+            at: which tree's; a random one when left out.
         """
-        at = self._chance.randrange(len(self._trees))
+        if at is None:
+            at = self._chance.randrange(len(self._trees))
         tree = self._trees[at]
         with suppress(ProcessLookupError):
             tree.process.send_signal(signal.SIGSTOP)
@@ -334,11 +340,16 @@ def _read(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--limit", type=float, help="seconds of killing for each broker (30, and 1 for each kill)"
     )
     parser.add_argument("-v", "--verbose", action="store_true", help="recovery by kind of kill")
+    read_brokers(parser)
+    return parser.parse_args(arguments)
+
+
+def read_brokers(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says which brokers to try."""
     known = ("sqlite", "redis", "beanstalk")
     parser.add_argument(
         "--brokers", default=known, type=lambda text: _known(text.split(","), known), help="a,b,c"
     )
-    return parser.parse_args(arguments)
 
 
 def _known(names: list[str], known: Sequence[str]) -> list[str]:
