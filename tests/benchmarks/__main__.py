@@ -12,6 +12,7 @@ import argparse
 import re
 import subprocess
 import sys
+import traceback
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -22,9 +23,6 @@ from .page import page
 from .report import SAMPLES, write
 from .results import Results, machine
 from .systems import PEERS, SYSTEMS
-
-#: What a queue that does not work raises; the others are measured all the same.
-BROKEN = (RuntimeError, subprocess.SubprocessError)
 
 CACHE = ROOT / ".benchmarks"
 DOCS = ROOT / "docs"
@@ -44,6 +42,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         write(results, DOCS, environments)
         print((DOCS / "benchmarks.md").read_text())
+    broken = [gap for gap in results.gaps() if gap[2].startswith("broken")]
+    if broken:
+        sys.exit("Error: " + "; ".join(" ".join(gap) for gap in broken))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -102,9 +103,9 @@ def run(bench: Bench, plan: list[tuple[Measure, list[str]]], size: str) -> Resul
                     results.add(measure.name, subject, measure.take(bench, subject))
                 except Unavailable as reason:
                     results.miss(measure.name, subject, str(reason))
-                except BROKEN as error:
-                    print(error, file=sys.stderr)
-                    results.miss(measure.name, subject, f"broken: {str(error).splitlines()[0]}")
+                except Exception as error:  # whatever it is, the others are measured all the same
+                    traceback.print_exc()
+                    results.miss(measure.name, subject, f"broken: {error!r:.80}")
     return results
 
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 
+from . import better
+from .markdown import label, number, table
 from .results import Results, quantile
-from .systems import LEFT_OUT, PEERS, SYSTEMS, System
-from .targets import fastest_peer, targets
-
-Row = Iterable[str]
-
-#: A peer is named as better when its figure is lower by so much: less is noise.
-CLEARLY = 0.95
+from .systems import LEFT_OUT, SYSTEMS, System
+from .targets import targets
 
 HEAD = """\
 # Benchmarks
@@ -45,32 +42,11 @@ def page(results: Results) -> str:
         _mixed(results),
         _depth(results),
         _start(results),
-        _better(results),
+        better.section(results),
         _systems(results),
         _gaps(results),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
-
-
-def table(header: Row, rows: Iterable[Row]) -> str:
-    """Return a Markdown table; numbers stand in all columns but the first."""
-    header = list(header)
-    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *map(list, rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def number(value: float | None) -> str:
-    """Return a number with about three figures that mean something."""
-    if value is None:
-        return "–"
-    if abs(value) >= 100:
-        digits = len(str(int(abs(value)))) - 3
-        return f"{round(value, -digits):,.0f}"
-    return f"{value:.3g}"
-
-
-def _label(key: str) -> str:
-    return SYSTEMS[key].label if key in SYSTEMS else key
 
 
 def _versions(results: Results) -> dict[str, str]:
@@ -187,7 +163,7 @@ def _latency(results: Results) -> str:
     pooled = {key: results.pooled("latency", key, "ms") for key in keys}
     keys.sort(key=lambda key: quantile(pooled[key], 0.5))
     rows = (
-        (_label(key), *(number(quantile(pooled[key], part)) for part in (0.5, 0.9, 0.99)))
+        (label(key), *(number(quantile(pooled[key], part)) for part in (0.5, 0.9, 0.99)))
         for key in keys
     )
     return (
@@ -204,7 +180,7 @@ def _idle(results: Results) -> str:
         return ""
     names = ("wakes", "child_mb", "tree_mb")
     rows = (
-        (_label(key), *(number(results.median("idle", key, name)) for name in names))
+        (label(key), *(number(results.median("idle", key, name)) for name in names))
         for key in sorted(keys, key=lambda key: results.median("idle", key, "wakes") or 0)
     )
     header = ("", "wakes a second", "largest child, MB", "all its processes, MB")
@@ -220,7 +196,7 @@ def _concurrency(results: Results) -> str:
         return ""
     rows = (
         (
-            _label(key),
+            label(key),
             number(results.median("concurrency", key, "at_once")),
             number(results.median("concurrency", key, "efficiency")),
         )
@@ -285,59 +261,6 @@ def _start(results: Results) -> str:
     )
 
 
-def _better(results: Results) -> str:
-    """Say in which measures a peer is ahead."""
-    found = list(_ahead(results))
-    if not (found or results.subjects("drain")):
-        return ""
-    text = "\n".join(f"- {line}" for line in found) or "- In no measure of this run."
-    return f"## Where a peer is better\n\n{text}"
-
-
-def _ahead(results: Results) -> Iterator[str]:
-    for measure, what in (("drain", "Drain"), ("push", "Push one at a time")):
-        for broker, key in (("redis", "alligator-c1"), ("sqlite", "alligator-sqlite")):
-            best = fastest_peer(results, measure, broker)
-            times = results.ratio(measure, best, key) if best else None
-            if best and times and times > 1:
-                yield f"{what}, {broker}: {_label(best)}, {number(times)} ×."
-    yield from _lower(results, "latency", "ms", "Idle latency, p50", " ms")
-    yield from _lower(results, "idle", "wakes", "Wakes of an idle worker", " a second")
-    yield from _lower(results, "idle", "tree_mb", "Memory of an idle worker", " MB")
-    for at_once, key in ((500, "alligator-coroutines"), (50, "alligator-threads")):
-        mine = results.median("concurrency", key, "efficiency")
-        for peer in results.subjects("concurrency"):
-            theirs = results.median("concurrency", peer, "efficiency")
-            same = results.median("concurrency", peer, "at_once") == at_once
-            if mine and theirs and same and theirs > mine:
-                yield (
-                    f"Tasks that wait, {at_once} at once: {_label(peer)}, {number(theirs)} of the "
-                    f"ideal to {number(mine)}."
-                )
-
-
-def _lower(results: Results, measure: str, name: str, what: str, unit: str) -> Iterator[str]:
-    """Name the peers whose figure is lower than Alligator's on the same broker."""
-
-    def figure(key: str) -> float:
-        if measure == "latency":
-            return quantile(results.pooled(measure, key, name), 0.5)
-        return results.median(measure, key, name) or 0.0
-
-    subjects = results.subjects(measure)
-    for broker, key in (("redis", "alligator-c1"), ("sqlite", "alligator-sqlite")):
-        if key not in subjects:
-            continue
-        ahead = [
-            f"{_label(peer)} {number(figure(peer))}"
-            for peer in sorted(subjects, key=figure)
-            if SYSTEMS[peer].family in PEERS and SYSTEMS[peer].broker == broker
-            if figure(peer) < CLEARLY * figure(key)
-        ]
-        if ahead:
-            yield f"{what}, {broker}: {', '.join(ahead)}; Alligator {number(figure(key))}{unit}."
-
-
 def _systems(results: Results) -> str:
     measures = ("drain", "push", "push-many", "latency", "idle", "concurrency", "depth")
     keys = dict.fromkeys(
@@ -363,5 +286,5 @@ def _gaps(results: Results) -> str:
     gaps = results.gaps()
     if not gaps:
         return ""
-    lines = "\n".join(f"- {measure}, {_label(subject)}: {why}." for measure, subject, why in gaps)
+    lines = "\n".join(f"- {measure}, {label(subject)}: {why}." for measure, subject, why in gaps)
     return f"## Not measured\n\n{lines}"

@@ -13,8 +13,9 @@ from ..servers import eventually
 from . import __main__ as benchmarks
 from .bench import SIZES, Bench, Measure
 from .environments import PINS, Here
+from .markdown import number
 from .measures import MEASURES
-from .page import number, page
+from .page import page
 from .report import series
 from .results import Results
 from .systems import GATOR, PEERS, SYSTEMS
@@ -114,7 +115,7 @@ def test_a_queue_that_does_not_work_leaves_the_others_their_figures(bench: Bench
     results = benchmarks.run(bench, plan, "tiny")
 
     assert results.subjects("drain") == ["floor"]
-    assert "- drain, Alligator, two processes: broken: it stopped." in page(results)
+    assert "- drain, Alligator, two processes: broken: RuntimeError('it stopped" in page(results)
 
 
 def test_every_round_takes_all_in_turn_but_what_is_measured_once(bench: Bench) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from ..bench import Bench, Measure, Values
@@ -41,19 +42,27 @@ def take(bench: Bench, subject: str) -> Values:
 def _switches(leader: int) -> dict[int, int]:
     """How often each thread of a worker's processes has waited for something so far."""
     return {
-        int(thread.name): _status(int(thread.name), "voluntary_ctxt_switches")
+        thread: _status(thread, "voluntary_ctxt_switches")
         for pid in session(leader)
-        for thread in Path(f"/proc/{pid}/task").iterdir()
+        for thread in _threads(pid)
     }
 
 
 def _status(pid: int, name: str) -> int:
-    """A number of /proc/PID/status of a process or thread, see proc(5)."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        key, _, value = line.partition(":")
-        if key == name:
-            return int(value.split()[0])
-    raise KeyError(name)
+    """A number of /proc/PID/status of a process or thread, see proc(5); 0 once it is gone."""
+    with suppress(OSError):
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+            key, _, value = line.partition(":")
+            if key == name:
+                return int(value.split()[0])
+    return 0
+
+
+def _threads(pid: int) -> list[int]:
+    try:
+        return [int(thread.name) for thread in Path(f"/proc/{pid}/task").iterdir()]
+    except OSError:
+        return []
 
 
 MEASURE = Measure("idle", SUBJECTS, take, once=True)
