@@ -4,8 +4,11 @@ turned into one error."""
 from __future__ import annotations
 
 import json
-from typing import Any
+import re
+from itertools import accumulate
+from typing import Any, NoReturn
 
+from .backends.base import MAX_BODY
 from .exceptions import UndecodableTask, UnserialisableTask
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
@@ -13,6 +16,18 @@ _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",",
 #: How deep arguments may nest. json itself stops near the recursion limit of the reading process,
 #: which may be another one.
 MAX_DEPTH = 200
+
+#: How deep a whole body may nest: arguments stand inside the payload, and a list or object of it.
+_DEEPEST = MAX_DEPTH + 2
+
+#: Digits an integer may have. The interpreter's own limit, but a task may have lifted that for its
+#: process, and the time that reading takes grows with the square of the digits.
+_MOST_DIGITS = 4300
+
+#: How far a bracket leads in or out, by its code; and what says nothing about nesting.
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}
+_STRINGS = re.compile(rb'"[^"]*"?')
+_FILLING = bytes(set(range(256)) - {*b'[]{}"'})
 
 
 def dump(payload: dict[str, Any]) -> str:
@@ -48,19 +63,53 @@ def _described(value: Any) -> str:
         return f"a value of type {type(value).__name__}"
 
 
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number")
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"a number has more than {_MOST_DIGITS} digits")
+    return int(digits)
+
+
+_decode = json.JSONDecoder(parse_constant=_no_constant).decode
+_decode_long = json.JSONDecoder(parse_constant=_no_constant, parse_int=_integer).decode
+
+
+def check_size(data: bytes) -> None:
+    """Raise UndecodableTask for more bytes than a body may have, before anything reads them."""
+    if len(data) > MAX_BODY:
+        raise UndecodableTask(f"the body has {len(data)} bytes; {MAX_BODY} is the most")
+
+
 def load(data: str | bytes) -> dict[str, Any]:
     """Read a payload.
 
     Raises:
-        UndecodableTask: it is no JSON object.
+        UndecodableTask: it is no JSON object, nests too deep or has a number that is too long.
     """
     try:
-        payload = json.loads(data)
+        raw = data.encode() if isinstance(data, str) else data
+        # Not left to json: a task may have moved the limits that keep it from crashing the process.
+        if raw.count(b"[") + raw.count(b"{") > _DEEPEST and _depth(raw) > _DEEPEST:
+            raise UndecodableTask(f"the body nests deeper than {_DEEPEST} levels")
+        decode = _decode if len(raw) <= _MOST_DIGITS else _decode_long
+        payload = decode(raw.decode())
     except (ValueError, RecursionError) as error:
         raise UndecodableTask(f"the body is no JSON: {error}") from error
     if not isinstance(payload, dict):
         raise UndecodableTask(f"the body is a JSON {type(payload).__name__}, not an object")
     return payload
+
+
+def _depth(raw: bytes) -> int:
+    """Return how deep a JSON text nests, in time that is linear in its length."""
+    unescaped = raw.replace(rb"\\", b"").replace(rb"\"", b"")
+    # Where a quote meets the next one, an empty string ends or two strings become one: which
+    # brackets are inside strings stays the same.
+    shape = unescaped.translate(None, _FILLING).replace(b'""', b"")
+    return max(accumulate(map(_STEPS.__getitem__, _STRINGS.sub(b"", shape))), default=0)
 
 
 def _too_deep(payload: dict[str, Any], text: str) -> bool:

@@ -32,6 +32,7 @@ from .limits import Limit
 from .redaction import learn
 from .slots import Slots
 from .tasks import Task
+from .trust import Trust
 from .utils import DottedPath, import_module
 
 #: The variable that has the worker's DSN. The child speaks to no broker, but a task that pushes
@@ -52,6 +53,7 @@ class Settings(NamedTuple):
         tasks, permits, outcomes: descriptors.
         parent: the supervisor's process id.
         threads, coroutines and all others: as in WorkerSettings.
+        binds_ids: see Trust; the rest of that comes with the environment.
     """
 
     tasks: int
@@ -65,6 +67,7 @@ class Settings(NamedTuple):
     imports: tuple[str, ...]
     log_format: str
     log_level: str
+    binds_ids: bool
 
     def command(self) -> list[str]:
         """Return the command line that starts a child with these settings."""
@@ -83,12 +86,17 @@ def main(settings: Settings) -> int:
     learn(os.environ.get(DSN_VARIABLE, ""))
     logs.configure(settings.log_format, settings.log_level)
     try:
+        trust = Trust.of(binds_ids=settings.binds_ids)
+    except AlligatorException as error:
+        logs.worker_log.error("%s", error)
+        return NOT_READY
+    try:
         for module in settings.imports:
             import_module(module)
     except AlligatorException as error:
         logs.worker_log.error("--import: %s", error)
         return NOT_READY
-    Dispatcher(settings).run()
+    Dispatcher(settings, trust).run()
     while os.read(settings.tasks, 1 << 16):
         pass
     return 0
@@ -97,8 +105,9 @@ def main(settings: Settings) -> int:
 class Dispatcher:
     """The main thread's part: begins the leases in their order, each once it has its permit."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, trust: Trust) -> None:
         self._settings = settings
+        self._trust = trust
         self._worker = f"{socket.gethostname()}:{os.getpid()}"
         self._permits = Permits(settings.permits)
         self._slots = Slots(settings.threads, settings.coroutines, settings.outcomes)
@@ -125,7 +134,7 @@ class Dispatcher:
         limited = partial(self._tell_limit, number)
         most = self._settings.time_limit
         started = time.perf_counter()
-        one = execution.prepare(Task, lease, self._worker, most, limited)
+        one = execution.prepare(Task, lease, self._worker, most, limited, self._trust)
         if isinstance(one, execution.Try) and self._is_async(one):
             self._slots.run_on_loop(number, partial(self._run_on_loop, number, started, one))
         else:

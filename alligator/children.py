@@ -23,6 +23,7 @@ from .channel import (
 from .child import DSN_VARIABLE, Settings
 from .limits import Limit
 from .settings import WorkerSettings
+from .trust import variables
 
 #: Seconds of work that may lie ready in a child, and the most tasks.
 WORK_AHEAD, MOST_AHEAD = 0.05, 500
@@ -53,8 +54,8 @@ class Child:
         tasks, outcomes: the supervisor's ends of those pipes.
     """
 
-    def __init__(self, worker: WorkerSettings) -> None:
-        """Start the process; see `child.Settings` and `child.DSN_VARIABLE`."""
+    def __init__(self, worker: WorkerSettings, binds_ids: bool = True) -> None:
+        """Start the process; see `child.Settings`, `child.DSN_VARIABLE` and `trust.variables`."""
         tasks_out, self.tasks = os.pipe()
         self._permits = Permits.make()
         self.outcomes, outcomes_in = os.pipe()
@@ -72,12 +73,13 @@ class Child:
             worker.imports,
             worker.log_format,
             worker.log_level,
+            binds_ids,
         )
         try:
             self.process = subprocess.Popen(
                 settings.command(),
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, DSN_VARIABLE: worker.dsn},
+                env={**os.environ, DSN_VARIABLE: worker.dsn, **variables(worker)},
                 pass_fds=(tasks_out, self._permits.reading, outcomes_in),
             )
         except OSError:

@@ -8,6 +8,9 @@ AlligatorException
 │   ├── InvalidName           a task id or queue name that no broker could keep
 │   └── BodyTooLarge          over the broker's limit
 ├── UndecodableTask           bytes from a broker that are no task
+│   └── BadSignature          where a secret is set: unsigned, altered, or moved
+├── NotAllowed                a call, or a hook, that the allow list does not have
+├── InvalidSetting            an allow list or a secret that is of no use
 ├── UnknownModuleError        a task's module cannot be imported
 ├── UnknownCallableError      the module has no such callable
 ├── TaskFailed                a task failed for good, elsewhere
@@ -60,6 +63,18 @@ class BodyTooLarge(InvalidTask):
 
 class UndecodableTask(AlligatorException):
     """The bytes a broker returned are not a task."""
+
+
+class BadSignature(UndecodableTask):
+    """A secret is set, and the body was not signed with it for this queue and id."""
+
+
+class NotAllowed(AlligatorException):
+    """The allow list has no such call, or hook; nothing of it was called."""
+
+
+class InvalidSetting(AlligatorException):
+    """An allow list or a secret that is of no use."""
 
 
 class UnknownModuleError(AlligatorException):

@@ -16,6 +16,7 @@ from .backends.base import MAX_TRACEBACK, Ack, Defer, Fail, Failure, Lease, Outc
 from .constants import RETRYING
 from .exceptions import (
     GiveUp,
+    NotAllowed,
     RetryIn,
     Snooze,
     UndecodableTask,
@@ -27,9 +28,10 @@ from .limits import Limit, time_limit
 from .redaction import redacted
 from .retries import delay
 from .tasks import Task
+from .trust import OPEN, Trust
 
 #: Errors that another try on this machine would only repeat, and the task's own word for that.
-HOPELESS = (UndecodableTask, UnknownModuleError, UnknownCallableError, GiveUp)
+HOPELESS = (UndecodableTask, NotAllowed, UnknownModuleError, UnknownCallableError, GiveUp)
 
 #: Seconds that a snoozed task waits at least. It keeps its place in line, so without a wait it
 #: would run again and again before everything behind it.
@@ -53,6 +55,7 @@ class Try(NamedTuple):
         worker: the name written beside a failure.
         most: seconds it may take at most, whatever the task says.
         limited: told of the time limit as its time begins, when there is one.
+        trust: what is believed and may run, and how a body to queue again is signed.
     """
 
     task: Task
@@ -60,12 +63,13 @@ class Try(NamedTuple):
     worker: str
     most: float | None
     limited: Callable[[Limit], None] | None
+    trust: Trust
 
     def announce(self) -> None:
         """Tell `limited` that the limit's time begins now, or begins anew."""
         seconds = min(filter(None, (self.task.timeout, self.most)), default=None)
         if seconds is not None and self.limited is not None:
-            self.limited(_limit(self.task, seconds, self.lease.attempts + 1))
+            self.limited(_limit(self.task, seconds, self.lease, self.trust))
 
 
 def prepare(
@@ -74,19 +78,22 @@ def prepare(
     worker: str,
     most: float | None = None,
     limited: Callable[[Limit], None] | None = None,
+    trust: Trust = OPEN,
 ) -> Try | Done:
-    """Decode the leased task; see Try. What is no task is Done.
+    """Decode the leased task and see whether it may run; see Try. What is no task, or may not, is
+    Done.
 
     Args:
         task_class: whose `deserialize` reads the body.
     """
     try:
-        task = decode(task_class, lease)
-    except UndecodableTask as error:
+        task = decode(task_class, lease, trust)
+        trust.admit(task)
+    except (UndecodableTask, NotAllowed) as error:
         return Done(None, error, Fail(lease, failure_of(error, worker)))
     if not lease.task_id:  # a five-verb backend hands out bodies only
         lease = lease._replace(task_id=task.task_id)
-    return Try(task, lease, worker, most, limited)
+    return Try(task, lease, worker, most, limited, trust)
 
 
 def run(prepared: Try | Done) -> Done:
@@ -108,7 +115,7 @@ async def _run(one: Try, on_loop: bool) -> Done:
         raised = await _attempt(task, one.most, on_loop)
         if generation() != before:
             os._exit(0)  # the task forked, and this is the copy
-        return Done(task, raised, outcome_of(task, lease, raised, worker))
+        return Done(task, raised, outcome_of(task, lease, raised, worker, one.trust))
     except Exception as error:  # a hook left something in the task that nobody can go by
         task.to_failed()
         if raised is None:
@@ -118,14 +125,17 @@ async def _run(one: Try, on_loop: bool) -> Done:
         return Done(task, raised, Fail(lease, failure_of(raised, worker)))
 
 
-def decode(task_class: type[Task], lease: Lease) -> Task:
+def decode(task_class: type[Task], lease: Lease, trust: Trust = OPEN) -> Task:
     """Read a lease's body; the broker's word on id and priority goes.
 
     Raises:
-        UndecodableTask: whatever `deserialize` raised.
+        UndecodableTask: it is too large, its signature is not believed, or whatever `deserialize`
+            raised.
     """
+    body.check_size(lease.body)
+    data = trust.unseal(lease.queue, lease.task_id, lease.body)
     try:
-        task = task_class.deserialize(lease.body)
+        task = task_class.deserialize(data)
     except UndecodableTask:
         raise
     except Exception as error:  # a subclass's own reader, on bytes from anywhere
@@ -137,13 +147,13 @@ def decode(task_class: type[Task], lease: Lease) -> Task:
     return task
 
 
-def _limit(task: Task, seconds: float, failed: int) -> Limit:
+def _limit(task: Task, seconds: float, lease: Lease, trust: Trust) -> Limit:
     """Return the limit of a try, with what to queue again should its process have to be ended."""
     if task.retries <= 0:
         return Limit(seconds, None, 0.0)
     task.retries -= 1
     try:
-        return Limit(seconds, encode(task), delay(task.backoff, failed))
+        return Limit(seconds, _again(task, lease, trust), delay(task.backoff, lease.attempts + 1))
     finally:
         task.retries += 1
 
@@ -180,7 +190,9 @@ async def _attempt(task: Task, most: float | None, on_loop: bool) -> BaseExcepti
     return None
 
 
-def outcome_of(task: Task, lease: Lease, error: BaseException | None, worker: str) -> Outcome:
+def outcome_of(
+    task: Task, lease: Lease, error: BaseException | None, worker: str, trust: Trust = OPEN
+) -> Outcome:
     """Say what follows from a try, by what it raised and the status that `attempt` left.
 
     Raises:
@@ -193,7 +205,8 @@ def outcome_of(task: Task, lease: Lease, error: BaseException | None, worker: st
         return Defer(lease, wait_after(task, error, lease.attempts))
     failure = failure_of(error, worker)
     if task.status == RETRYING:
-        return Retry(lease, encode(task), wait_after(task, error, lease.attempts + 1), failure)
+        wait = wait_after(task, error, lease.attempts + 1)
+        return Retry(lease, _again(task, lease, trust), wait, failure)
     return Fail(lease, failure)
 
 
@@ -220,6 +233,11 @@ def _seconds(value: float) -> float:
     if not 0 <= seconds < math.inf:
         raise ValueError(f"{value!r} is not a number of seconds")
     return seconds
+
+
+def _again(task: Task, lease: Lease, trust: Trust) -> bytes:
+    """Return the body for another try, under the lease's id: a hook may have changed the task's."""
+    return trust.seal(lease.queue, lease.task_id, encode(task))
 
 
 def encode(task: Task) -> bytes:

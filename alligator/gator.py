@@ -6,6 +6,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Any, ParamSpec, Self
 
 from . import execution
@@ -16,7 +17,9 @@ from .constants import ALL, DELAYED, RETRYING
 from .exceptions import InvalidTask, Snooze, TaskFailed
 from .interrupts import noting_interrupts
 from .leases import LeaseKeeper
+from .signing import Secrets
 from .tasks import Task
+from .trust import Trust
 
 P = ParamSpec("P")
 
@@ -44,6 +47,9 @@ class Gator:
         queue_name: str = ALL,
         task_class: type[Task] = Task,
         backend_class: Callable[[str], FiveVerbs] | None = None,
+        *,
+        allow: str | Iterable[str] | None = None,
+        secret: Secrets | None = None,
     ) -> None:
         """Choose a broker.
 
@@ -53,8 +59,14 @@ class Gator:
             task_class: makes the tasks; its `deserialize` reads them.
             backend_class: called with the DSN in place of the class its scheme stands for. A class
                 with just len, drop_all, push, pop and get will do.
+            allow: patterns of the dotted paths that may run here, such as 'app.tasks.*'; left out,
+                GATOR_ALLOW has them, and without that everything importable may run.
+            secret: signs what is pushed and has what is not signed with it refused; of several the
+                first signs. Left out, the file that GATOR_SECRET_FILE names has them, if it is set.
 
         Raises:
+            InvalidSetting: a secret or pattern that is of no use. What comes from the environment
+                is looked at when it is first needed.
             InvalidDSN: no backend answers to it.
             MissingDriver: the broker's client library is not installed.
         """
@@ -65,6 +77,9 @@ class Gator:
         self.backend = self.build_backend(conn_string)
         self.client = complete(self.backend, queue_name)
         self._keeper = LeaseKeeper(self.client)
+        self._allow, self._secret = allow, secret
+        if not (allow is None and secret is None):
+            self.trust  # noqa: B018 - what is wrong with them should show here
 
     def __len__(self) -> int:
         return self.len()
@@ -89,6 +104,16 @@ class Gator:
         that its scheme stands for."""
         make = self.backend_class or client_class(conn_string)
         return make(conn_string)
+
+    @cached_property
+    def trust(self) -> Trust:
+        """The secrets and the allow list in force.
+
+        Raises:
+            InvalidSetting: they are of no use.
+        """
+        binds_ids = Capability.CUSTOM_IDS in self.client.capabilities
+        return Trust.of(self._secret, self._allow, binds_ids)
 
     def len(self) -> int:
         """Count the queue's tasks that have yet to run, delayed and blocked ones included."""
@@ -154,18 +179,24 @@ class Gator:
 
     def _queue(self, tasks: list[Task]) -> None:
         _check_order(tasks)
-        entries = [self._entry(task) for task in tasks]
+        entries = [self.entry(task) for task in tasks]
         if entries:
             receipts = self.client.push_many(self.queue_name, entries)
             for task, receipt in zip(tasks, receipts, strict=True):
                 task.task_id, task.queued = receipt
 
-    def _entry(self, task: Task) -> Entry:
+    def entry(self, task: Task) -> Entry:
+        """Return what a push of the task hands to the broker.
+
+        Raises:
+            InvalidTask: it would not run as it was meant.
+            UnsupportedByBroker: it wants its result kept, and the broker keeps none.
+        """
         if task.result_ttl:
             self.client.require(Capability.RESULTS)
         return Entry(
             task.task_id,
-            execution.encode(task),
+            self.trust.seal(self.queue_name, task.task_id, execution.encode(task)),
             task.delay_until,
             task.priority,
             task.depends_on,
@@ -184,6 +215,7 @@ class Gator:
         Raises:
             Exception: what the task raised, when it failed for good.
             UndecodableTask: what came off the queue was no task; it is in the failed set now.
+            NotAllowed: the allow list does not have it; likewise.
         """
         leases = self.client.reserve([self.queue_name], 1)
         return self._finish(leases[0]) if leases else None
@@ -202,6 +234,7 @@ class Gator:
         Raises:
             TaskRunning: a worker is running it, and `force` is False.
             UndecodableTask: it was no task; it is in the failed set now.
+            NotAllowed: the allow list does not have it; likewise.
             Exception: what the task raised, when it failed for good.
         """
         lease = self.client.claim(task_id, force)
@@ -232,10 +265,17 @@ class Gator:
             if isinstance(error, Snooze):
                 raise error
 
-    def run_lease(self, lease: Lease) -> execution.Done:
-        """Run a reserved task once, keeping its lease alive; settling is the caller's."""
+    def run_lease(self, lease: Lease, trust: Trust | None = None) -> execution.Done:
+        """Run a reserved task once, keeping its lease alive; settling is the caller's.
+
+        Args:
+            trust: another than the Gator's own.
+        """
         with self._keeper.holding(lease):
-            return execution.run(execution.prepare(self.task_class, lease, self.client.worker))
+            prepared = execution.prepare(
+                self.task_class, lease, self.client.worker, trust=trust or self.trust
+            )
+            return execution.run(prepared)
 
     def settle(self, outcome: Outcome, queues: Iterable[str] = (), limit: int = 0) -> list[Lease]:
         """End a lease and, in the same round trip, reserve up to `limit` tasks from `queues`."""

@@ -1,4 +1,4 @@
-"""Keeping the passwords of DSNs out of whatever is shown or stored."""
+"""Keeping secrets, such as the passwords of DSNs, out of whatever is shown or stored."""
 
 from __future__ import annotations
 
@@ -23,6 +23,11 @@ def passwords(dsn: str) -> set[str]:
 def learn(dsn: str) -> None:
     """Have a DSN's passwords hidden in this process even where they stand alone."""
     _known.update(passwords(dsn))
+
+
+def hide(secret: str) -> None:
+    """Have a secret hidden in this process wherever it stands."""
+    _known.add(secret)
 
 
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:

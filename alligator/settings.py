@@ -31,6 +31,8 @@ class WorkerSettings:
         drain_timeout: seconds that running tasks have after the first SIGTERM or SIGINT.
         imports: modules a child imports before its first task.
         log_format, log_level: see `logs`.
+        allow: patterns of what may run; empty leaves it to the environment. See `trust`.
+        secret_file: where the secrets are; None leaves it to the environment.
     """
 
     dsn: str
@@ -46,3 +48,5 @@ class WorkerSettings:
     imports: tuple[str, ...] = ()
     log_format: str = "text"
     log_level: str = "info"
+    allow: tuple[str, ...] = ()
+    secret_file: str | None = None

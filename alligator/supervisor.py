@@ -62,6 +62,7 @@ class Supervisor:
                 "processes; use Worker in your program, or another broker"
             )
         self._queues = list(settings.queues)
+        self._binds_ids = Capability.CUSTOM_IDS in self._client.capabilities
         self._children: list[Child] = []
         self._outcomes: list[Outcome] = []
         self._exhausted = False
@@ -272,7 +273,7 @@ class Supervisor:
             return
         for _ in range(self._missing()):
             try:
-                child = Child(self._settings)
+                child = Child(self._settings, self._binds_ids)
             except OSError as error:
                 which = f"{len(self._children) + 1} of {self._settings.processes}"
                 raise AlligatorException(

@@ -20,7 +20,8 @@ from .utils import DottedPath, dotted_path
 
 Hook = Callable[..., Any]
 Finish = Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]]
-_HOOKS = ("on_start", "on_success", "on_error")
+#: The options of a task that name functions.
+HOOKS = ("on_start", "on_success", "on_error")
 
 
 class Task:
@@ -181,7 +182,7 @@ class Task:
 
     def _options(self) -> dict[str, Any]:
         options: dict[str, Any] = {}
-        for name in _HOOKS:
+        for name in HOOKS:
             hook = getattr(self, name)
             if hook is not None:
                 path = dotted_path(hook)
@@ -229,7 +230,7 @@ class Task:
         return task
 
     def _set_options(self, options: dict[str, Any]) -> None:
-        for name in _HOOKS:
+        for name in HOOKS:
             if hook := options.get(name):
                 setattr(self, name, _path(hook))
         self.depends_on = _task_ids(options.get("depends_on"))

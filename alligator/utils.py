@@ -140,19 +140,27 @@ def import_module(module_name: str) -> ModuleType:
         ) from error
 
 
-def import_attr(module_name: str, attr_name: str) -> Any:
+def import_attr(
+    module_name: str, attr_name: str, passing: Callable[[str, object], None] | None = None
+) -> Any:
     """Import a module and return an attribute of it.
 
     Args:
         module_name: a dotted path. It may end in classes: `app.models.Post`.
         attr_name: a name, or names with dots between.
+        passing: called, before an attribute of anything is looked at, with its path and itself; it
+            may raise.
 
     Raises:
         UnknownModuleError: see import_module.
         UnknownCallableError: the module has no such attribute.
     """
-    found = _owner(module_name)
+    found = _owner(module_name, passing)
+    path = module_name
     for name in attr_name.split("."):
+        if passing is not None:
+            passing(path, found)
+            path = f"{path}.{name}"
         try:
             found = getattr(found, name)
         except AttributeError as error:
@@ -163,14 +171,16 @@ def import_attr(module_name: str, attr_name: str) -> Any:
     return found
 
 
-def _owner(path: str) -> Any:
+def _owner(path: str, passing: Callable[[str, object], None] | None) -> Any:
     """Import the module at `path`, or the class there when its last part names no module."""
     try:
         return import_module(path)
     except UnknownModuleError as error:
         parent, _, last = path.rpartition(".")
         if parent and _itself_missing(error, path):
-            owner = _owner(parent)
+            owner = _owner(parent, passing)
+            if passing is not None:
+                passing(parent, owner)
             if hasattr(owner, last):
                 return getattr(owner, last)
         raise

@@ -9,11 +9,13 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from types import FrameType
 from typing import Any, Self
 
+from .allow import AllowList
 from .backends.base import Defer, Fail, Lease, Release, Retry
 from .backoff import Backoff
 from .constants import ALL
@@ -36,6 +38,8 @@ class Worker:
         max_tasks: int = 0,
         to_consume: str | Sequence[str] = ALL,
         nap_time: float = 0.1,
+        *,
+        allow: str | Iterable[str] | None = None,
     ) -> None:
         """Set what to consume.
 
@@ -44,6 +48,10 @@ class Worker:
             to_consume: a queue, or queues in order of preference. Left at ALL, it is the Gator's
                 own queue, which is ALL too unless you gave it another; ["all"] is that one always.
             nap_time: seconds an idle wait lasts at most. There is none while tasks are ready.
+            allow: patterns of the dotted paths that may run here; left out, its Gator's.
+
+        Raises:
+            InvalidSetting: a secret or an allow list that is of no use.
         """
         self.gator = gator
         self.max_tasks = max_tasks
@@ -54,6 +62,9 @@ class Worker:
         if to_consume == ALL:
             to_consume = gator.queue_name
         self._queues = [to_consume] if isinstance(to_consume, str) else list(to_consume)
+        self._trust = gator.trust
+        if allow is not None:
+            self._trust = replace(gator.trust, allow=AllowList(allow))
         self._looping = False
         self._next: Lease | None = None
         self._done: Done | None = None  # run, and not settled yet
@@ -124,7 +135,7 @@ class Worker:
             lease = self._take()
             if lease is None:
                 return False
-            self._done = self.gator.run_lease(lease)
+            self._done = self.gator.run_lease(lease, self._trust)
         self._settle(self._done)
         return True
 

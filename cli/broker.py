@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from urllib.parse import quote
 
 import click
@@ -13,21 +14,30 @@ from alligator.dsn import redact
 from alligator.exceptions import UnsupportedByBroker
 from alligator.gator import Gator
 from alligator.redaction import passwords
+from alligator.signing import read_secrets
 
 from .errors import CliError
 from .session import Session, Settings
 
 
-def open_gator(session: Session, queue: str | None = None) -> Gator:
+def open_gator(
+    session: Session, queue: str | None = None, allow: Sequence[str] | None = None
+) -> Gator:
     """Return a Gator on a queue (None: the default one), closed when the command ends.
+
+    Args:
+        allow: what may run; None leaves it to the environment.
 
     Raises:
         UsageError: a DSN file that is of no use.
+        InvalidSetting: a pattern, or a file of secrets, that is.
         BrokerError: the DSN is no good.
         UnsupportedByBroker: what this process pushes or sees, no other one would.
     """
     dsn = dsn_in_force(session)
-    gator = Gator(dsn, ALL if queue is None else queue)
+    path = session.settings.secret_file
+    secret = None if path is None else read_secrets(path, "--secret-file")
+    gator = Gator(dsn, ALL if queue is None else queue, allow=allow, secret=secret)
     if Capability.SHARED not in gator.client.capabilities:
         raise UnsupportedByBroker(
             f"{redact(dsn)} lives inside one process, so gator can neither see its tasks nor leave "

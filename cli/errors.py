@@ -23,6 +23,7 @@ _LIBRARY = {
     "AlligatorException": FAILED,
     "MultipleDelayError": USAGE,
     "InvalidTask": USAGE,
+    "InvalidSetting": USAGE,
     "InvalidDSN": USAGE,
     "UnknownModuleError": USAGE,
     "UnknownCallableError": USAGE,

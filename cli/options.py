@@ -51,6 +51,14 @@ def global_options(of_group: bool) -> list[click.Option]:
         # a DSN in the environment, which click's own order could not say.
         option("--dsn", env=False, metavar="DSN", help="The broker; GATOR_DSN has it otherwise."),
         option("--dsn-file", env=False, metavar="FILE", help="A file with the DSN in it."),
+        # Read by the library, which tasks that push others use as well.
+        option(
+            "--secret-file",
+            env=False,
+            metavar="FILE",
+            help="Secrets that sign and verify tasks, one a line; GATOR_SECRET_FILE names it "
+            "otherwise.",
+        ),
         option("--json", is_flag=True, help="One JSON object a line; errors too."),
         option(
             "--format",

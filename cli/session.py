@@ -16,6 +16,7 @@ class Settings:
 
     dsn: str | None = None
     dsn_file: str | None = None
+    secret_file: str | None = None
     json: bool = False
     format: str | None = None
     fields: tuple[str, ...] = ()

@@ -75,11 +75,10 @@ def rfc3339(seconds: float | None) -> str | None:
     """Return a Unix time as RFC 3339 in UTC with milliseconds; None stays None."""
     if seconds is None:
         return None
-    milliseconds = round(seconds * 1000)
-    whole, part = divmod(milliseconds, 1000)
     try:
+        whole, part = divmod(round(seconds * 1000), 1000)
         return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole)) + f".{part:03d}Z"
-    except (ValueError, OverflowError, OSError):  # past what the C library's calendar holds
+    except (ValueError, OverflowError, OSError):  # no number, or past what calendars hold
         return str(seconds)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
+from alligator import body
 from alligator.backends.base import Record
+from alligator.exceptions import UndecodableTask
+from alligator.signing import unwrap
 
 from .output import Columns
 from .types import rfc3339
@@ -42,17 +44,18 @@ TASK_DETAILS = (
     "depends_on_states",
     "options",
     "failures",
+    "signed",
     "body",
 )
 
 
-def payload_of(body: bytes) -> dict[str, Any]:
-    """Return what a body says; {} when it is not the JSON object that Task writes."""
+def payload_of(data: bytes) -> dict[str, Any]:
+    """Return what a body says, signed or not; {} when it is no JSON object as Task writes."""
     try:
-        payload = json.loads(body)
-    except (ValueError, RecursionError):
+        body.check_size(data)
+        return body.load(unwrap(data)[1])
+    except UndecodableTask:
         return {}
-    return payload if isinstance(payload, dict) else {}
 
 
 def task_name(payload: dict[str, Any]) -> str:
@@ -87,12 +90,13 @@ def row_of(record: Record) -> dict[str, Any]:
     }
 
 
-def details_of(record: Record, depends_on_states: Mapping[str, str]) -> dict[str, Any]:
+def details_of(record: Record, depends_on_states: Mapping[str, str], signed: str) -> dict[str, Any]:
     """Return everything known about a task, as TASK_DETAILS: the row, then what is too long for
     one.
 
     Args:
         depends_on_states: what has become of each task that holds a blocked one back.
+        signed: what is known about its signature.
     """
     return {
         **row_of(record),
@@ -104,5 +108,6 @@ def details_of(record: Record, depends_on_states: Mapping[str, str]) -> dict[str
         "failures": [
             {**failure._asdict(), "at": rfc3339(failure.at)} for failure in record.failures
         ],
-        "body": record.body.decode(errors="backslashreplace"),
+        "signed": signed,
+        "body": unwrap(record.body)[1].decode(errors="backslashreplace"),
     }

@@ -37,6 +37,10 @@ from ..exceptions import BodyTooLarge, InvalidName, InvalidTask, UnsupportedByBr
 #: Seconds a reserved task stays with its worker unless extended; the DSN option `lease` overrides.
 DEFAULT_LEASE = 10.0
 
+#: Bytes a body may have on any broker. JSON grows up to thirtyfold as it is parsed, and a worker
+#: has to survive that; what is larger belongs into a file or a table, and its name into the body.
+MAX_BODY = 16 * 2**20
+
 #: Priorities a task may have. Higher runs first; 0 is the default.
 MIN_PRIORITY, MAX_PRIORITY = -1000, 1000
 
@@ -280,14 +284,14 @@ class Backend(abc.ABC):
 
     Attributes:
         capabilities: what it can do beyond the common part.
-        body_limit: bytes a body may have, or None.
+        body_limit: bytes a body may have: MAX_BODY, or less.
         lease_seconds: how long a lease lasts without `extend`.
         hurry: asked between attempts to reach a broker that is away; True has the verb give up.
     """
 
     capabilities: ClassVar[frozenset[Capability]]
     broker: ClassVar[str]
-    body_limit: int | None = None
+    body_limit: int = MAX_BODY
     lease_seconds: float = DEFAULT_LEASE
 
     def __init__(self) -> None:
@@ -464,7 +468,7 @@ class Backend(abc.ABC):
                 )
             if entry.delay_until is not None and not math.isfinite(entry.delay_until):
                 raise InvalidTask(f"delay_until {entry.delay_until} is not a time")
-            if self.body_limit is not None and len(entry.body) > self.body_limit:
+            if len(entry.body) > self.body_limit:
                 raise BodyTooLarge(
                     f"the task is {len(entry.body)} bytes and {self.broker} takes "
                     f"{self.body_limit}; pass an id or a path instead of the data"

@@ -29,6 +29,7 @@ from ..exceptions import TaskRunning
 from . import beanstalk_job as jobs
 from . import beanstalk_mending as mending
 from .base import (
+    MAX_BODY,
     Backend,
     Capability,
     Counts,
@@ -68,7 +69,7 @@ class Client(Backend):
 
     capabilities = frozenset({Capability.SHARED, Capability.TIMED_LEASES})
     broker = "beanstalkd"
-    body_limit: int | None = _DEFAULT_MAX_JOB - jobs.HEADER_ROOM
+    body_limit = _DEFAULT_MAX_JOB - jobs.HEADER_ROOM
 
     def __init__(self, dsn: str) -> None:
         super().__init__()
@@ -305,7 +306,7 @@ class Client(Backend):
             connection.close()
             refuse(refused, "work with this server", self._shown)
         self._max_job = int(jobs.read_yaml(stats.data)["max-job-size"])
-        self.body_limit = max(0, self._max_job - jobs.HEADER_ROOM)
+        self.body_limit = min(max(0, self._max_job - jobs.HEADER_ROOM), MAX_BODY)
         return connection
 
     def _start_afresh(self) -> None:

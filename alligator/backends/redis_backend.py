@@ -54,8 +54,6 @@ class Client(Backend):
 
     capabilities = frozenset(Capability)
     broker = "Redis"
-    # Redis takes 512 MB in one string (proto-max-bulk-len); the header has to fit in as well.
-    body_limit = 512 * 1024 * 1024 - 4096
 
     def __init__(self, dsn: str) -> None:
         super().__init__()

@@ -74,8 +74,6 @@ class Client(Backend):
 
     capabilities = frozenset(Capability) - {Capability.TIMED_LEASES}
     broker = "SQLite"
-    # A body is written at each move of its task, while everybody else waits for their turn.
-    body_limit = 64 * 1024 * 1024
 
     def __init__(self, conn_string: str, mounts: str = _MOUNTS) -> None:
         super().__init__()

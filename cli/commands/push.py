@@ -13,7 +13,6 @@ from alligator.backends.base import (
     MIN_PRIORITY,
     Backend,
     Capability,
-    Entry,
     FinishedState,
 )
 from alligator.exceptions import InvalidTask, NotImportable
@@ -224,10 +223,8 @@ def _note_done(session: Session, client: Backend, task: Task) -> None:
 
 def _show_body(session: Session, gator: Gator, task: Task) -> None:
     """Print what would be queued, once the broker's rules have passed it."""
-    body = encode(task)
-    entry = Entry(task.task_id, body, task.delay_until, task.priority, task.depends_on, task.unique)
-    gator.client.check(gator.queue_name, [entry])
-    session.out.line(body.decode())
+    gator.client.check(gator.queue_name, [gator.entry(task)])
+    session.out.line(encode(task).decode())
 
 
 def _push(session: Session, gator: Gator, task: Task) -> None:

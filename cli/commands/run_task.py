@@ -7,7 +7,7 @@ import click
 from alligator.backends.base import Capability
 from alligator.body import dump_result
 from alligator.constants import RETRYING
-from alligator.exceptions import Snooze, TaskRunning, UndecodableTask
+from alligator.exceptions import NotAllowed, Snooze, TaskRunning, UndecodableTask
 from alligator.gator import Gator
 
 from ..broker import open_gator
@@ -41,7 +41,7 @@ def command(session: Session, task_id: str, force: bool) -> None:
             task = gator.get(task_id, force, raises=False)
     except TaskRunning as error:
         raise CliError(str(error), "Take it over with --force.") from error
-    except UndecodableTask as error:
+    except (NotAllowed, UndecodableTask) as error:
         raise _failure(gator, task_id, error) from error
     if task is None:
         raise no_such_task(gator.client, task_id)

@@ -5,8 +5,11 @@ from __future__ import annotations
 import click
 
 from alligator.backends.base import Backend, Capability, Record, State
+from alligator.exceptions import BadSignature, InvalidSetting
+from alligator.gator import Gator
+from alligator.signing import unwrap
 
-from ..broker import open_client
+from ..broker import open_gator
 from ..errors import NotFound
 from ..options import Command
 from ..session import Session, pass_session
@@ -28,11 +31,12 @@ def command(session: Session, task_id: str) -> None:
 
     It is found in whichever queue holds it; none of its code is imported.
     """
-    client = open_client(session)
+    gator = open_gator(session)
+    client = gator.client
     record = client.find(task_id)
     if record is None:
         raise no_such_task(client, task_id)
-    session.out.record(details_of(record, _states(client, record)))
+    session.out.record(details_of(record, _states(client, record), _signed(gator, record)))
 
 
 def _states(client: Backend, record: Record) -> dict[str, str]:
@@ -42,6 +46,23 @@ def _states(client: Backend, record: Record) -> dict[str, str]:
         return {}
     found = {task_id: client.find(task_id) for task_id in record.depends_on}
     return {task_id: one.state.value if one else "gone" for task_id, one in found.items()}
+
+
+def _signed(gator: Gator, record: Record) -> str:
+    """Return what is known about a body's signature; "" for one that has none."""
+    if not unwrap(record.body)[0]:
+        return ""
+    try:
+        trust = gator.trust
+    except InvalidSetting:  # whoever may not read the secrets may look at tasks all the same
+        return "unverified"
+    if trust.keys is None:
+        return "unverified"
+    try:
+        trust.unseal(record.queue, record.task_id, record.body)
+    except BadSignature:
+        return "invalid"
+    return "valid"
 
 
 def no_such_task(client: Backend, task_id: str) -> NotFound:

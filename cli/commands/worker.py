@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from alligator.constants import ALL
@@ -18,6 +20,7 @@ EXAMPLES = """
 gator worker
 gator worker -q mail -q all -c 4 --import app.tasks
 gator worker -c 2 --threads 20
+gator worker --allow 'app.tasks.*'
 gator worker --burst --log-format json
 """
 
@@ -108,6 +111,13 @@ LEVELS = ("debug", "info", "warning", "error")
     help="Import it before the first task; may be repeated.",
 )
 @click.option(
+    "--allow",
+    multiple=True,
+    metavar="PATTERN",
+    help="Run only tasks, and hooks, whose dotted path matches: 'app.tasks.*'. May be repeated; "
+    "without it GATOR_ALLOW has the patterns, and without both everything importable runs.",
+)
+@click.option(
     "--log-format",
     type=choice("log format", ("text", "json")),
     default="text",
@@ -136,6 +146,7 @@ def command(
     time_limit: float | None,
     drain_timeout: float,
     imports: tuple[str, ...],
+    allow: tuple[str, ...],
     log_format: str,
     log_level: str,
 ) -> int:
@@ -145,7 +156,10 @@ def command(
     running tasks end and hands back the rest; a second one hands back the running ones too. The log
     and what tasks print go to stderr.
     """
-    gator = open_gator(session)
+    # A variable that came out empty must not mean that everything may run; click drops it.
+    told = allow or "GATOR_WORKER_ALLOW" in os.environ
+    gator = open_gator(session, allow=allow if told else None)
+    _ = gator.trust  # what is wrong with it is said here and not by every process
     settings = WorkerSettings(
         dsn=gator.conn_string,
         queues=tuple(dict.fromkeys(queues)),
@@ -160,6 +174,8 @@ def command(
         imports=imports,
         log_format=log_format,
         log_level=log_level,
+        allow=allow,
+        secret_file=session.settings.secret_file,
     )
     with users_code():
         return Supervisor(settings, gator.client).run()

@@ -25,6 +25,7 @@ TREE = {
 
 EXPECTED = {
     "MultipleDelayError": 2,
+    "InvalidSetting": 2,
     "InvalidTask": 2,
     "UnserialisableTask": 2,
     "NotImportable": 2,

@@ -39,9 +39,7 @@ class Tree:
 
     def children(self) -> tuple[int, ...]:
         """The ids of the processes that run tasks; none once the supervisor is gone."""
-        # Not /proc/PID/task/PID/children, which may leave some out while another one ends.
-        pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-        return tuple(pid for pid in pids if _stat(pid)[1:2] == [str(self.process.pid)])
+        return children_of(self.process.pid)
 
     def kill_child(self, pid: int) -> bool:
         """Kill one child and see it off, unless it is gone and its number another's."""
@@ -79,6 +77,13 @@ class Tree:
         if code in (None, 0, *expected) or (code == 1 and NEVER_READY in log):
             return None
         return f"a worker ended by itself, {code}: {log[-2000:]}"
+
+
+def children_of(pid: int) -> tuple[int, ...]:
+    """Return the ids of a process's children."""
+    # Not /proc/PID/task/PID/children, which may leave some out while another one ends.
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    return tuple(one for one in pids if _stat(one)[1:2] == [str(pid)])
 
 
 def start_producer(dsn: str, folder: Path, name: str) -> subprocess.Popen[bytes]:

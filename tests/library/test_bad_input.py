@@ -120,7 +120,7 @@ def test_an_odd_queue_name_is_kept_or_refused(gator: Gator, name: str) -> None:
 
 def test_a_body_over_the_brokers_limit_is_refused(gator: Gator) -> None:
     limit = gator.client.body_limit
-    if limit is None or limit > 1_000_000:
+    if limit > 1_000_000:
         pytest.skip("this broker takes more than this test wants to send")
     with pytest.raises(BodyTooLarge, match=f"{limit}; pass an id or a path"):
         gator.task(tasks.echo, "x" * limit)
@@ -175,7 +175,7 @@ BAD_BODIES = {
     "no module": (body(module=ABSENT), "not a task"),
     "odd args": (body(args="abc"), "args is not a list"),
     "odd retries": (body(retries="many"), "retries 'many'"),
-    "deep": (b'{"task_id":' + b"[" * 60_000, "no JSON"),
+    "deep": (b'{"task_id":' + b"[" * 60_000, "nests deeper than"),
     "long number": (body().replace(b'"args": []', b'"args": [' + b"9" * 5000 + b"]"), "no JSON"),
     "unknown module": (body(module="no_such_module"), "no module named 'no_such_module'"),
     "unknown callable": (body(callable="no_such"), "has no 'no_such'"),

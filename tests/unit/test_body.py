@@ -8,6 +8,8 @@ import decimal
 import enum
 import json
 import math
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from alligator import body
+from alligator.backends.base import MAX_BODY
 from alligator.exceptions import UndecodableTask, UnserialisableTask
 
 from ..tasks import Unprintable
@@ -159,9 +162,13 @@ def test_many_shallow_lists_are_not_deep() -> None:
         (b"\xff\xfe\x00", "no JSON"),
         (b"\x80", "no JSON"),
         (b"{", "no JSON"),
-        pytest.param(b"[" * 100_000, "no JSON", id="deep list"),
-        pytest.param(b'{"a": ' * 100_000, "no JSON", id="deep object"),
-        pytest.param(b"1" * 5000, "no JSON", id="long integer"),
+        pytest.param(b"[" * 100_000, "nests deeper than 202 levels", id="deep list"),
+        pytest.param(b'{"a": ' * 100_000, "nests deeper than 202 levels", id="deep object"),
+        pytest.param(b"1" * 5000, "no JSON: a number has more than 4300 digits", id="long integer"),
+        (b'{"a": NaN}', "no JSON: NaN is no number"),
+        (b'{"a": -Infinity}', "no JSON: -Infinity is no number"),
+        pytest.param('{"a": 1}'.encode("utf-16"), "no JSON", id="UTF-16"),
+        ('"\ud800"', "no JSON"),
         (b"[]", "JSON list, not an object"),
         (b"null", "JSON NoneType, not an object"),
         ('"text"', "JSON str, not an object"),
@@ -170,6 +177,51 @@ def test_many_shallow_lists_are_not_deep() -> None:
 def test_what_is_no_payload_is_one_error(data: str | bytes, reason: str) -> None:
     with pytest.raises(UndecodableTask, match=reason):
         body.load(data)
+
+
+@pytest.mark.parametrize("levels", [body.MAX_DEPTH + 3, 100_000])
+@pytest.mark.parametrize("before", ['"]"', r'"\"]"', r'"\\"', r'"\\\"]"', '"]", "]"', '"", "]"'])
+def test_depth_is_counted_whatever_strings_hold(before: str, levels: int) -> None:
+    text = f'{{"a": [{", ".join([before] * 100)}, {"[" * levels}{"]" * levels}]}}'
+    with pytest.raises(UndecodableTask, match="nests deeper than 202 levels"):
+        body.load(text)
+
+
+@pytest.mark.parametrize("text", ["[" * 300, r"\"" + "[{" * 300, "\\" * 301 + "[", '"["' * 3])
+def test_brackets_in_text_are_no_nesting(text: str) -> None:
+    written = body.dump(payload(*[text] * 100))
+    assert body.load(written)["args"] == [text] * 100
+
+
+@given(st.lists(st.sampled_from(["[", "]", "{", "}", '"', "\\", ",", "1", "a"]), max_size=60))
+def test_depth_is_that_of_what_json_reads(parts: list[str]) -> None:
+    text = json.dumps({"a": ["".join(parts), [[["".join(parts[::2])]], {}]]})
+    assert body._depth(text.encode()) == 5
+
+
+def test_limits_that_a_task_has_lifted_do_not_count() -> None:
+    """Without ones of our own the first of these would crash the process, the second stop it."""
+    code = """
+import sys
+from alligator import body
+from alligator.exceptions import UndecodableTask
+sys.setrecursionlimit(10**9)
+sys.set_int_max_str_digits(0)
+for data in (b"[" * 10**7, b'{"a":' * 10**6, b"1" * 10**7, b'{"a": -' + b"1" * 5000 + b"}"):
+    try:
+        body.load(data)
+    except UndecodableTask as error:
+        print(error)
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    assert [line.split()[2] for line in run.stdout.splitlines()] == ["nests", "nests", "is", "is"]
+
+
+def test_more_bytes_than_a_body_may_have_are_refused() -> None:
+    body.check_size(b" " * MAX_BODY)
+    with pytest.raises(UndecodableTask, match=f"has {MAX_BODY + 1} bytes; {MAX_BODY} is the most"):
+        body.check_size(b" " * (MAX_BODY + 1))
 
 
 @pytest.mark.parametrize("value", [None, 1, "text", [1, {"a": None}], {"a": 1.5}])
