@@ -50,15 +50,19 @@ PREFIXES = (
 )
 
 
-def bodies(number: int, seed: int, trust: Trust) -> Iterator[Entry]:
-    """Yield entries with fuzzed bodies, the same for the same seed."""
+def bodies(number: int, seed: int, trust: Trust, retries: int) -> Iterator[Entry]:
+    """Yield entries with fuzzed bodies, the same for the same arguments.
+
+    Args:
+        retries: how many a task may have that a worker can read.
+    """
     chance = random.Random(seed)
     while number:
         task_id = f"fuzz-{number}"
         data = mutated(chance, trust.seal(QUEUE, task_id, honest(chance, task_id)))
         # A task that asks for many retries, or late ones, gets them: that is no fault to look for.
         task = read(trust, task_id, data)
-        if task is None or (task.retries <= 2 and (not task.retries or task.backoff == 0)):
+        if task is None or (task.retries <= retries and (not task.retries or task.backoff == 0)):
             yield Entry(task_id, data)
             number -= 1
 
