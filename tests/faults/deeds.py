@@ -9,6 +9,8 @@ import threading
 import time
 from pathlib import Path
 
+from alligator import Gator
+
 
 def note(evidence: str, line: str) -> None:
     """Append one line; O_APPEND keeps lines of several processes whole."""
@@ -138,3 +140,16 @@ def grow(evidence: str, size: int) -> None:
     """Need much memory for a moment."""
     bytearray(size)
     note(evidence, f"pid {os.getpid()}")
+
+
+def push_another(evidence: str, name: str) -> None:
+    """Push a task as a program does that knows no more than the DSN."""
+    with Gator(os.environ["GATOR_DSN"]) as gator:
+        gator.task(quick, evidence, name)
+
+
+def tell_the_secret(evidence: str) -> None:
+    """Fail with a message that has what no message should have."""
+    note(evidence, f"pid {os.getpid()}")
+    secret = Path(os.environ["GATOR_SECRET_FILE"]).read_text().strip()
+    raise RuntimeError(f"the secret is {secret}")
