@@ -150,7 +150,8 @@ def _look_at_mode(where: str, path: str, mode: int) -> None:
 def _checked(secret: str | bytes) -> bytes:
     if not isinstance(secret, str | bytes):
         raise InvalidSetting(f"a secret is text or bytes, not {type(secret).__name__}")
-    data = secret.encode() if isinstance(secret, str) else secret
+    # As it is read from a file, so that the file's text with its line end is the same secret.
+    data = (secret.encode() if isinstance(secret, str) else secret).strip()
     if len(data) < SHORTEST:
         raise InvalidSetting(f"a secret has {_too_few(data)}")
     return data

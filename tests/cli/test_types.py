@@ -89,7 +89,7 @@ def test_a_time_that_was_written_is_read_back(milliseconds: int) -> None:
     assert round(when(text) * 1000) == milliseconds
 
 
-@given(st.floats(0, 1e300))
+@given(st.floats())
 def test_any_time_can_be_written(seconds: float) -> None:
     assert rfc3339(seconds)
 

@@ -4,7 +4,6 @@ allow list or a secret."""
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from typing import Any
 import pytest
 
 from alligator import Gator, Task
-from alligator.backends.base import Capability, Entry, Record, State
+from alligator.backends.base import MAX_BODY, Capability, Entry, Record, State
 
 from ..servers import eventually
 from . import deeds
@@ -216,24 +215,23 @@ def test_a_secret_is_neither_logged_nor_kept_nor_among_the_arguments(
             assert secret.encode() not in Path(f"/proc/{process}/{file}").read_bytes()
 
 
-def test_a_body_as_large_as_memory_is_not_read(
-    sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str
+@pytest.mark.parametrize("broker", ["sqlite_dsn", "redis_dsn"])
+def test_a_body_that_is_too_large_is_not_read(
+    request: pytest.FixtureRequest, start_worker: StartWorker, gator_for: GatorFor, broker: str
 ) -> None:
-    gator = gator_for(sqlite_dsn)
-    task = gator.task(deeds.quick, evidence, "read")
-    size = 100 * 2**20
-    database = sqlite3.connect(sqlite_dsn.removeprefix("sqlite:///"))
-    with database:
-        database.execute("UPDATE tasks SET body = zeroblob(?)", (size,))
-    database.close()
+    dsn = request.getfixturevalue(broker)
+    client = gator_for(dsn).client
+    size = 2 * MAX_BODY
+    client.body_limit = size  # other programs know no limit
+    client.push_many("all", [Entry("large", b"[" * size)])
 
-    assert start_worker(sqlite_dsn, "--burst").wait(60) == 0
+    assert start_worker(dsn, "--burst").wait(60) == 0
 
-    record = gator.client.find(task.task_id)
+    record = client.find("large")
     assert record is not None
-    assert (record.state, len(record.body)) == (State.FAILED, size)
+    assert (record.state, len(record.body), record.deliveries) == (State.FAILED, size, 1)
     assert record.failures[-1].error == (
-        f"UndecodableTask: the body has {size} bytes; {16 * 2**20} is the most"
+        f"UndecodableTask: the body has {size} bytes; {MAX_BODY} is the most"
     )
 
 

@@ -96,6 +96,11 @@ def test_a_secret_that_can_be_guessed_is_refused_unshown(secrets: str) -> None:
     assert "short" not in str(caught.value)
 
 
+def test_a_line_end_is_no_part_of_a_secret() -> None:
+    sealed = Keys(f"{SECRET}\n").seal("all", "id", BODY)
+    assert Keys(SECRET.encode()).verify("all", "id", sealed) == BODY
+
+
 def test_no_secret_and_no_text_are_refused() -> None:
     with pytest.raises(InvalidSetting, match="no secret in an empty list"):
         Keys([])
