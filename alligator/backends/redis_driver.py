@@ -147,9 +147,9 @@ def _tls(dsn: Dsn) -> dict[str, Any]:
         raise InvalidDSN(
             f"{dsn.redacted()}: ssl_cert_reqs={requirement!r} is not none, optional or required"
         )
-    if "ssl_check_hostname" in given:
-        no = given["ssl_check_hostname"].lower() in ("0", "no", "false")
-        given["ssl_check_hostname"] = not no
+    # Said aloud, since redis-py 5 leaves it out by default; there has to be something to check.
+    wanted = given.get("ssl_check_hostname", "yes").lower() not in ("0", "no", "false")
+    given["ssl_check_hostname"] = wanted and requirement != "none"
     return given
 
 
