@@ -12,19 +12,27 @@ class Dsn:
 
     Attributes:
         scheme: what chooses the backend, in lower case.
-        host, port, username, password: as given, decoded; None where absent.
+        hosts: each host between commas and its port, or None; empty where no host is given.
+        host, port, username, password: as given, decoded; None where absent. The first host's.
         path: everything between the host and the `?`, decoded, its leading slash kept.
         options: the query string's names and values.
     """
 
     text: str = field(repr=False)
     scheme: str
-    host: str | None
-    port: int | None
+    hosts: tuple[tuple[str, int | None], ...]
     username: str | None
     password: str | None = field(repr=False)
     path: str
     options: dict[str, str]
+
+    @property
+    def host(self) -> str | None:
+        return (self.hosts[0][0] or None) if self.hosts else None
+
+    @property
+    def port(self) -> int | None:
+        return self.hosts[0][1] if self.hosts else None
 
     def redacted(self) -> str:
         """Return the DSN as it may be shown to anybody."""
@@ -48,6 +56,27 @@ class Dsn:
                 f"{self.redacted()}: option {name}={given!r} is not a positive number of seconds"
             )
         return value
+
+    def count(self, name: str, default: int) -> int:
+        """Return the option `name` as a whole number from 0.
+
+        Raises:
+            InvalidDSN: it is none.
+        """
+        given = self.options.get(name)
+        if given is None:
+            return default
+        if not (given.isascii() and given.isdigit()):
+            raise InvalidDSN(f"{self.redacted()}: option {name}={given!r} is not a number from 0")
+        return int(given)
+
+    def expect_one_host(self) -> None:
+        """Raise InvalidDSN when there are several hosts."""
+        if len(self.hosts) > 1:
+            raise InvalidDSN(
+                f"{self.redacted()}: {self.scheme} takes one host; only redis+sentinel:// and "
+                "redis+cluster:// take several"
+            )
 
     def expect_options(self, *known: str) -> None:
         """Raise InvalidDSN when the query string has a name outside `known`."""
@@ -73,20 +102,33 @@ def parse(text: str) -> Dsn:
         )
     try:
         parts = urlsplit(text)
-        port = parts.port
+        hosts = _hosts(parts.netloc.rpartition("@")[2])
     except ValueError as problem:
         reason = "the port is not a number from 0 to 65535" if "ort" in str(problem) else "bad host"
         raise InvalidDSN(f"{redact(text)}: {reason}") from None
     return Dsn(
         text=text,
         scheme=parts.scheme.lower(),
-        host=parts.hostname,
-        port=port,
+        hosts=hosts,
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
         path=unquote(parts.path),
         options=dict(parse_qsl(parts.query, keep_blank_values=True)),
     )
+
+
+def _hosts(given: str) -> tuple[tuple[str, int | None], ...]:
+    """Read hosts between commas.
+
+    Raises:
+        ValueError: a port or a host is none.
+    """
+    if not given:
+        return ()
+    parts = [urlsplit(f"//{each}") for each in given.split(",")]
+    if len(parts) > 1 and not all(part.hostname for part in parts):
+        raise ValueError("a host is missing between commas")
+    return tuple((part.hostname or "", part.port) for part in parts)
 
 
 def redact(text: str) -> str:

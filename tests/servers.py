@@ -51,26 +51,29 @@ def eventually(holds: Callable[[], object], what: str, timeout: float = 20.0) ->
 
 
 @contextmanager
-def redis_server(folder: Path, *options: str) -> Iterator[Server]:
+def redis_server(
+    folder: Path, *options: str, program: str = "redis-server", port_flag: str = "--port"
+) -> Iterator[Server]:
     """A Redis with its files in `folder`; `options` are appended to its command line."""
-    command = ["redis-server", "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
-    with _running("redis", command, "--port", *options) as server:
+    command = [program, "--bind", "127.0.0.1", "--dir", str(folder), "--save", ""]
+    with running("redis", command, port_flag, *options) as server:
         yield server
 
 
 @contextmanager
 def beanstalkd_server(*options: str) -> Iterator[Server]:
     """A beanstalkd; `options` are appended to its command line."""
-    with _running("beanstalk", ["beanstalkd", "-l", "127.0.0.1"], "-p", *options) as server:
+    with running("beanstalk", ["beanstalkd", "-l", "127.0.0.1"], "-p", *options) as server:
         yield server
 
 
 @contextmanager
-def _running(name: str, command: list[str], port_flag: str, *options: str) -> Iterator[Server]:
+def running(name: str, command: list[str], port_flag: str, *options: str) -> Iterator[Server]:
+    """A server started with `command`, a free port and the options."""
     if shutil.which(command[0]) is None:
         raise RuntimeError(f"{command[0]} is not installed; sh tests/run installs it")
     for _ in range(10):  # another process may take the port between the look and the start
-        port = _free_port()
+        port = free_port()
         whole = [*command, port_flag, str(port), *options]
         process = subprocess.Popen(whole, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         server = Server(name, port, whole, process)
@@ -87,7 +90,7 @@ def _running(name: str, command: list[str], port_flag: str, *options: str) -> It
     raise RuntimeError(f"{command[0]} exits at once: {' '.join(command)}")
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

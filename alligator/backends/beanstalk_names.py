@@ -30,6 +30,7 @@ def read_dsn(text: str) -> tuple[Dsn, int]:
     """
     dsn = parse(text)
     dsn.expect_options("lease", "timeout")
+    dsn.expect_one_host()
     if dsn.username or dsn.password:
         raise InvalidDSN(f"{dsn.redacted()}: beanstalkd has no users; leave out what is before @")
     if dsn.path not in ("", "/"):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from .. import dsn as dsns
-from ..exceptions import InvalidDSN, InvalidTask, TaskRunning
+from ..exceptions import BrokerRefused, InvalidDSN, InvalidTask, TaskRunning
 from .base import (
     DEFAULT_LEASE,
     Backend,
@@ -25,8 +25,8 @@ from .base import (
     Settled,
     State,
 )
-from .redis_driver import TLS_OPTIONS
-from .redis_link import Link
+from .redis_driver import SENTINEL_OPTIONS, TLS_OPTIONS, encrypted
+from .redis_link import Link, read_info
 from .redis_wire import (
     microseconds,
     read_flags,
@@ -48,8 +48,10 @@ MAX_PUSH = 100_000
 class Client(Backend):
     """A broker on Redis 6 or newer, or Valkey.
 
-    DSN: redis://, rediss:// or unix://, with the options `prefix` (the namespace, "alligator"),
-    `lease` and `timeout` in seconds, `db`, and for rediss:// redis-py's ssl_ options.
+    DSN: redis:// or valkey://, rediss:// or valkeys:// with TLS, each also with +sentinel and
+    +cluster, or unix://. Options: `prefix` (the namespace, "alligator"), `lease` and `timeout` in
+    seconds, `db`, `replicas` (how many must have a change before a call returns, 0), with TLS
+    redis-py's ssl_ options, with sentinels `sentinel_username` and `sentinel_password`.
     """
 
     capabilities = frozenset(Capability)
@@ -58,8 +60,9 @@ class Client(Backend):
     def __init__(self, dsn: str) -> None:
         super().__init__()
         parts = dsns.parse(dsn)
-        tls = TLS_OPTIONS if parts.scheme == "rediss" else ()
-        parts.expect_options("prefix", "lease", "timeout", "db", *tls)
+        tls = TLS_OPTIONS if encrypted(parts) else ()
+        sentinel = SENTINEL_OPTIONS if parts.scheme.endswith("+sentinel") else ()
+        parts.expect_options("prefix", "lease", "timeout", "replicas", "db", *sentinel, *tls)
         self.lease_seconds = parts.seconds("lease", DEFAULT_LEASE)
         self._base = _base(parts)
         self._link = Link(parts, self._base, lambda: self.hurry())
@@ -217,10 +220,15 @@ class Client(Backend):
     # -- the connection -----------------------------------------------------------------------
 
     def ping(self) -> str:
-        # HELLO, since some services forbid INFO.
-        answer = self._link.ask("HELLO")
-        facts = dict(zip(answer[::2], answer[1::2], strict=True))
-        return f"{facts[b'server'].decode().capitalize()} {facts[b'version'].decode()}"
+        try:
+            facts = read_info(self._link.ask("INFO", "server"))
+        except BrokerRefused:
+            # Some services forbid INFO. HELLO has less: Valkey 7 passes for Redis there.
+            _, name, _, version, *_ = self._link.ask("HELLO")
+            facts = {f"{name.decode()}_version": version.decode()}
+        name = "valkey" if "valkey_version" in facts else "redis"
+        at = self._link.found()
+        return f"{name.capitalize()} {facts[f'{name}_version']}" + (at and f" at {at}")
 
     def close(self) -> None:
         self._link.close()

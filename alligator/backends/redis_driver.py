@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from types import ModuleType
 from typing import Any, NamedTuple
@@ -19,6 +20,9 @@ TLS_OPTIONS = (
     "ssl_keyfile",
     "ssl_password",
 )
+
+#: How to be known to the sentinels.
+SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
 
 #: Answers that say the command was not carried out and may be soon, or by another server.
 NOT_NOW = (
@@ -38,11 +42,25 @@ NOT_NOW = (
 REMEDIES = {
     "WRONGPASS": "check the user name and password in the DSN",
     "NOAUTH": "the server wants a password: put it in the DSN, redis://:password@host",
-    "NOPERM": "give this user the keys and channels {prefix}:*, EVAL, EVALSHA and BZPOPMIN",
+    "NOPERM": "give this user the keys and channels {prefix}:*, EVAL, EVALSHA, BZPOPMIN, GET and "
+    "SUBSCRIBE, with redis+cluster:// CLUSTER SLOTS, and with replicas= WAIT",
     "OOM": "the server is at maxmemory: drain the queues, drop failed tasks or raise it",
     "MISCONF": "the server cannot write its files: look at its log and the room on its disk",
     "CROSSSLOT": "give this namespace a prefix of its own",
     "DB": "use a database the server has, from 0 to 15 unless configured otherwise",
+}
+
+#: What OpenSSL says when two ends do not trust each other, and what to do about it.
+TLS_REMEDIES = {
+    "certificate is not valid for": "write a host that the certificate names, or set "
+    "ssl_check_hostname=no",
+    "CERTIFICATE_VERIFY_FAILED": "name the file of the authority that signed the server's "
+    "certificate: ssl_ca_certs=/path/to/ca.pem",
+    "ALERT_CERTIFICATE_REQUIRED": "the server wants to know us: set ssl_certfile and ssl_keyfile",
+    "ALERT_HANDSHAKE_FAILURE": "the server may want to know us: set ssl_certfile and ssl_keyfile",
+    "ALERT_UNKNOWN_CA": "the server does not know the authority that signed our ssl_certfile",
+    "[X509": "check the files that the ssl_ options name",
+    "PEM lib": "check the files that the ssl_ options name",
 }
 
 #: redis-py cuts the code off the messages of errors it has a class for.
@@ -87,15 +105,18 @@ def driver() -> ModuleType:
     return redis
 
 
-def address(dsn: Dsn, timeout: float) -> Address:
+def address(dsn: Dsn, timeout: float, database: str | None = None) -> Address:
     """Read where and how a DSN wants to connect.
 
+    Args:
+        database: its number as written; left out, the DSN's whole path.
+
     Raises:
-        InvalidDSN: the database is no number, or there is no socket path or no host.
+        InvalidDSN: the database is no number, there is no socket path, or a TLS option is no good.
     """
     redis = driver()
     arguments: dict[str, Any] = {
-        "db": _database(dsn),
+        "db": _database(dsn, dsn.path.strip("/") if database is None else database),
         "username": dsn.username,
         "password": dsn.password,
         "socket_timeout": timeout,
@@ -110,17 +131,42 @@ def address(dsn: Dsn, timeout: float) -> Address:
     arguments |= {"host": dsn.host or "localhost", "port": dsn.port or 6379}
     # Without keepalive a worker behind a firewall that forgot the connection waits for ever.
     arguments["socket_keepalive"] = True
-    if dsn.scheme == "redis":
+    if not encrypted(dsn):
         return Address(redis.Connection, arguments)
-    tls: dict[str, Any] = {name: dsn.options[name] for name in TLS_OPTIONS if name in dsn.options}
-    if "ssl_check_hostname" in tls:
-        tls["ssl_check_hostname"] = tls["ssl_check_hostname"].lower() not in ("0", "no", "false")
-    return Address(redis.SSLConnection, {**arguments, **tls})
+    return Address(redis.SSLConnection, {**arguments, **_tls(dsn)})
 
 
-def _database(dsn: Dsn) -> int:
-    path = "" if dsn.scheme == "unix" else dsn.path.strip("/")
-    given = dsn.options.get("db", path)
+def _tls(dsn: Dsn) -> dict[str, Any]:
+    given: dict[str, Any] = {name: dsn.options[name] for name in TLS_OPTIONS if name in dsn.options}
+    for name in ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile"):
+        # OpenSSL would not say which one.
+        if name in given and not os.access(given[name], os.R_OK):
+            raise InvalidDSN(f"{dsn.redacted()}: {name}={given[name]!r} is no file we can read")
+    requirement = given.get("ssl_cert_reqs", "required")
+    if requirement not in ("none", "optional", "required"):
+        raise InvalidDSN(
+            f"{dsn.redacted()}: ssl_cert_reqs={requirement!r} is not none, optional or required"
+        )
+    # Said aloud, since redis-py 5 leaves it out by default; there has to be something to check.
+    wanted = given.get("ssl_check_hostname", "yes").lower() not in ("0", "no", "false")
+    given["ssl_check_hostname"] = wanted and requirement != "none"
+    return given
+
+
+def sentinel_address(dsn: Dsn, timeout: float) -> Address:
+    """Read how a DSN wants to connect to sentinels: as to the server, but for user and database."""
+    kind, arguments = address(dsn, timeout, database="")
+    credentials = {name: dsn.options.get(f"sentinel_{name}") for name in ("username", "password")}
+    return Address(kind, {**arguments, **credentials, "db": 0})
+
+
+def encrypted(dsn: Dsn) -> bool:
+    """Whether a DSN's scheme asks for TLS."""
+    return dsn.scheme.partition("+")[0] in ("rediss", "valkeys")
+
+
+def _database(dsn: Dsn, path: str) -> int:
+    given = dsn.options.get("db", "" if dsn.scheme == "unix" else path)
     if not given:
         return 0
     if not (given.isascii() and given.isdigit()):
@@ -134,6 +180,8 @@ def translate(error: Exception, where: str) -> BrokerError:
     Args:
         where: the DSN as it may be shown.
     """
+    if isinstance(error, BrokerError):
+        return error
     code = code_of(error)
     said = str(error).rstrip(".")  # the sentence goes on
     if code in REMEDIES:
@@ -142,10 +190,16 @@ def translate(error: Exception, where: str) -> BrokerError:
         return BrokerUnreachable(
             f"{where}: Redis cannot serve now ({code}): {said}; try again when it is up"
         )
+    for saying, remedy in TLS_REMEDIES.items():
+        if saying in said:
+            return BrokerRefused(f"{where}: no TLS with Redis: {said}; {remedy}")
     redis = driver()
     if isinstance(error, (redis.ConnectionError, redis.TimeoutError, OSError)):
+        # With TLS 1.3 a client without a certificate may just see the connection end.
+        tls = ", that it speaks TLS, and whether it wants our certificate (ssl_certfile)"
+        asks = tls if where.startswith(("rediss", "valkeys")) else ""
         return BrokerUnreachable(
-            f"{where}: no answer from Redis: {said}; check that it runs and can be reached"
+            f"{where}: no answer from Redis: {said}; check that it runs and can be reached{asks}"
         )
     return BrokerRefused(f"{where}: Redis answered: {said}; is this a Redis server, 6.0 or newer?")
 

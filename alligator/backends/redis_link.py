@@ -1,4 +1,4 @@
-"""Speaking to one Redis server: its scripts, the connections, resending what got lost."""
+"""Speaking to the Redis server that owns our keys: scripts, connections, resending what is lost."""
 
 from __future__ import annotations
 
@@ -17,9 +17,13 @@ from typing import Any, TypeVar
 
 from ..dsn import Dsn
 from ..exceptions import BrokerRefused, BrokerUnreachable
-from .redis_driver import address, code_of, driver, translate
+from .redis_driver import code_of, driver, translate
+from .redis_place import Where, place
 
 _T = TypeVar("_T")
+
+#: The calls whose callers rely on what they changed, so that it has to survive a fail-over.
+PROMISES = frozenset({"push", "settle", "claim", "cancel", "requeue", "drop"})
 
 #: Seconds without an answer after which a command is lost; the DSN option `timeout` overrides.
 DEFAULT_TIMEOUT = 5.0
@@ -60,12 +64,14 @@ class Link:
         self._hurry = hurry
         self.where = dsn.redacted()
         self.timeout = dsn.seconds("timeout", DEFAULT_TIMEOUT)
+        self._replicas = dsn.count("replicas", 0)
         self._driver = driver()
+        self._base = base
         # Each attempt has half of it, so that a request whose answer does not come is sent once
         # more, on a new connection, and still there is one time-out and not two.
-        self._address = address(dsn, self.timeout / 2)
-        self._base = base
-        self._met = False
+        self._place = place(dsn, self.timeout / 2, base[1 : base.index("}")])
+        self._at: Where | None = None  # where to connect; None: find it
+        self._met: set[Where | None] = set()  # the servers that were found fit to keep tasks
         self._begin()
         _links.add(self)
 
@@ -79,7 +85,8 @@ class Link:
         self._number = 0
 
     def _make(self) -> Any:
-        return self._address.kind(**self._address.arguments)
+        kind, arguments = self._place.address
+        return kind(**arguments)
 
     def call(self, name: str, *arguments: Any) -> Any:
         """Run a script and return its answer.
@@ -103,23 +110,29 @@ class Link:
 
         def evaluate() -> Any:
             try:
-                return self._exchange(connection, "EVALSHA", chosen.sha, *rest)
+                answer = self._exchange(connection, "EVALSHA", chosen.sha, *rest)
             except self._driver.exceptions.NoScriptError:
-                return self._exchange(connection, "EVAL", chosen.text, *rest)
+                answer = self._exchange(connection, "EVAL", chosen.text, *rest)
+            if self._replicas and name in PROMISES:
+                self._await_replicas(connection)
+            return answer
 
         return self._persist(connection, evaluate)
 
-    def _connect(self, connection: Any) -> None:
-        try:
-            connection.connect()
-        except BaseException:
-            connection.disconnect()  # or the next call would read what belongs to the handshake
-            raise
+    def _await_replicas(self, connection: Any) -> None:
+        """Wait until so many replicas as the DSN asks for have what the last call changed."""
+        # Briefly, and again with the call: a master that was deposed has no replicas any more.
+        milliseconds = max(1, int(1000 * min(1.0, self.timeout / 4)))
+        reached = self._exchange(connection, "WAIT", self._replicas, milliseconds)
+        if reached < self._replicas:
+            raise BrokerUnreachable(
+                f"{self.where}: carried out on the master, but {reached} of {self._replicas} "
+                "replicas have it, so a fail-over might lose it; check the replicas, or ask for "
+                "fewer (?replicas=)"
+            )
 
     def _exchange(self, connection: Any, *command: Any) -> Any:
         try:
-            if not self._met:
-                self._meet(connection)
             connection.send_command(*command)
             return connection.read_response()
         except self._driver.ResponseError:
@@ -128,23 +141,42 @@ class Link:
             connection.disconnect()  # or the next call would read the answer to this one
             raise
 
+    def _connect(self, connection: Any) -> None:
+        """Connect to the server that owns our keys, wherever it is now."""
+        if _socket(connection) is not None:
+            return
+        known = self._at
+        found = known or self._place.find(self.timeout / 4)
+        if found:
+            connection.host, connection.port = found
+        try:
+            connection.connect()
+            if not known:
+                self._place.verify(connection)
+            if found not in self._met:
+                self._meet(connection)
+        except BaseException:
+            connection.disconnect()  # or the next call would read what belongs to the handshake
+            self._place.doubt()
+            raise
+        self._met.add(found)
+        self._at = found
+
     def _meet(self, connection: Any) -> None:
         """Refuse a server that may throw tasks away to make room."""
         connection.send_command("INFO", "memory")
         try:
-            memory = _info(connection.read_response())
+            memory = read_info(connection.read_response())
         except self._driver.ResponseError as error:
             if code_of(error) not in ("NOPERM", None):
                 raise
             memory = {}  # some services hide it: then nobody can tell
         policy = memory.get("maxmemory_policy", "noeviction")
         if memory.get("maxmemory", "0") != "0" and policy != "noeviction":
-            connection.disconnect()
             raise BrokerRefused(
                 f"{self.where}: with maxmemory-policy {policy} Redis would throw queued tasks away "
                 "when memory is short; set maxmemory-policy noeviction"
             )
-        self._met = True
 
     def _persist(self, connection: Any, attempt: Callable[[], _T]) -> _T:
         """Try until there is an answer: once more in any case, then until the time-out is over.
@@ -159,29 +191,38 @@ class Link:
                 self._connect(connection)
                 connected = True
                 return attempt()
-            except (self._driver.RedisError, OSError) as error:
+            except (self._driver.RedisError, OSError, BrokerUnreachable) as error:
                 ours = translate(error, self.where)
                 no_answer = code_of(error) is None
-                lost |= self._met and connected and no_answer
+                lost |= connected and no_answer and ours is not error
                 late = self._hurry() or time.monotonic() + pause > deadline
-                never_met = not self._met and no_answer
+                never_met = not (self._met or self._place.answered) and no_answer
                 given_up = pause > 0 and (late or never_met)
                 if not isinstance(ours, BrokerUnreachable):
                     raise ours from error
                 if given_up:
-                    raise (_in_doubt(ours) if lost else ours) from error
+                    cause = error.__cause__ if ours is error else error
+                    raise (_in_doubt(ours) if lost else ours) from cause
                 self._follow(connection, error)
             time.sleep(pause)
             pause = min(0.25, 2 * pause + 0.01)
 
     def _follow(self, connection: Any, error: Exception) -> None:
-        """Make the next attempt reach the server that can answer it."""
-        connection.disconnect()
+        """Make the next attempt reach the server that can answer it.
+
+        ASK is not followed. It means that our slot is on its way to another node, key by key, and a
+        script may see either half only; so calls wait until all of it is there, and MOVED says so.
+        """
+        self._at = None
         if code_of(error) == "MOVED":
             # "MOVED slot host:port", where no host means the one that answered.
             host, _, port = str(error).rpartition(" ")[2].rpartition(":")
-            connection.host, connection.port = host or connection.host, int(port)
-            self._address.arguments.update(host=connection.host, port=connection.port)
+            self._at = Where(host or connection.host, int(port))
+        connection.disconnect()
+
+    def found(self) -> str:
+        """Say which server the last call reached, where that is not in the DSN."""
+        return f"{self._at}, {self._place}" if self._at and str(self._place) else ""
 
     def sleep(self, queues: tuple[str, ...], timeout: float, wake_on: int | None) -> None:
         """Sleep until a hint for one of the queues, `wake_on` is readable, or time is up."""
@@ -252,7 +293,7 @@ def _in_doubt(error: BrokerUnreachable) -> BrokerUnreachable:
     )
 
 
-def _info(text: bytes) -> dict[str, str]:
+def read_info(text: bytes) -> dict[str, str]:
     """Read the answer to INFO."""
     lines = (line.partition(":") for line in text.decode().splitlines())
     return {name: value for name, colon, value in lines if colon}

@@ -17,8 +17,11 @@ GROUP = "alligator.backends"
 _BUILT_IN = {
     "locmem": "locmem_backend",
     "sqlite": "sqlite_backend",
-    "redis": "redis_backend",
-    "rediss": "redis_backend",
+    **{
+        f"{server}{topology}": "redis_backend"
+        for server in ("redis", "rediss", "valkey", "valkeys")
+        for topology in ("", "+sentinel", "+cluster")
+    },
     "unix": "redis_backend",
     "beanstalk": "beanstalk_backend",
 }

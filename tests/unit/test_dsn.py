@@ -65,6 +65,29 @@ def test_addresses_of_version_six_are_read() -> None:
     assert (dsn.host, dsn.port) == ("::1", 6379)
 
 
+def test_several_hosts_are_read() -> None:
+    dsn = parse("redis+sentinel://ann:se%2Ccret@One:1,[::1]:2,three/main/0")
+
+    assert dsn.scheme == "redis+sentinel"
+    assert dsn.hosts == (("one", 1), ("::1", 2), ("three", None))
+    assert (dsn.host, dsn.port, dsn.password) == ("one", 1, "se,cret")
+    assert dsn.path == "/main/0"
+
+
+@pytest.mark.parametrize("text", ["redis://h1,", "redis://,h2", "redis://h1,:1,h2"])
+def test_a_host_that_is_missing_among_several_is_said(text: str) -> None:
+    with pytest.raises(InvalidDSN, match="bad host"):
+        parse(text)
+
+
+@pytest.mark.parametrize("port", ["x", "65536"])
+def test_each_port_of_several_is_checked(port: str) -> None:
+    with pytest.raises(InvalidDSN, match="port is not a number from 0 to 65535") as caught:
+        parse(f"redis+cluster://ann:hunter2@h1:1,h2:{port}")
+
+    assert "hunter2" not in str(caught.value)
+
+
 @pytest.mark.parametrize("text", ["", "redis", "localhost:6379", "/var/queue.db", "redis:/host"])
 def test_what_is_no_dsn_is_told_what_one_looks_like(text: str) -> None:
     with pytest.raises(InvalidDSN, match=r"is not a DSN; write one like sqlite:///queue\.db"):
@@ -103,6 +126,11 @@ def test_a_bad_host_is_named_without_the_password() -> None:
         ("redis://ann:se:cr:et@host", "redis://ann:***@host"),
         ("redis://host/0?password=secret&lease=1", "redis://host/0?password=***&lease=1"),
         ("unix://ann:secret@/run/redis.sock?db=1", "unix://ann:***@/run/redis.sock?db=1"),
+        ("redis+sentinel://:secret@h1:1,h2:2/main/0", "redis+sentinel://:***@h1:1,h2:2/main/0"),
+        (
+            "rediss+sentinel://h1,h2/m?sentinel_password=s",
+            "rediss+sentinel://h1,h2/m?sentinel_password=***",
+        ),
         ("sqlite:////home/ann/queue.db", "sqlite:////home/ann/queue.db"),
         ("no dsn at all", "no dsn at all"),
     ],
@@ -171,6 +199,15 @@ def test_an_option_in_seconds_is_read() -> None:
 
     assert dsn.seconds("lease", 10.0) == 2.5
     assert dsn.seconds("timeout", 10.0) == 10.0
+
+
+def test_an_option_that_counts_is_read() -> None:
+    dsn = parse("redis://host?replicas=2&other=1.5")
+
+    assert dsn.count("replicas", 0) == 2
+    assert dsn.count("absent", 7) == 7
+    with pytest.raises(InvalidDSN, match=r"option other='1\.5' is not a number from 0"):
+        dsn.count("other", 0)
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "soon", "", "nan", "inf"])

@@ -25,6 +25,15 @@ def test_a_dsn_within_a_text_loses_its_passwords() -> None:
     )
 
 
+def test_the_passwords_of_servers_and_of_sentinels_are_known_and_hidden() -> None:
+    dsn = "rediss+sentinel://:0ne@h1:1,h2:2/main/0?sentinel_password=tw0&lease=3"
+
+    assert passwords(dsn) == {"0ne", "tw0"}
+    assert redacted(f"at {dsn}") == (
+        "at rediss+sentinel://:***@h1:1,h2:2/main/0?sentinel_password=***&lease=3"
+    )
+
+
 @pytest.mark.parametrize("text", ["s3cr/et was refused", "(s3cr/et)", "'s3cr%2Fet'", "0ther"])
 def test_a_password_on_its_own_is_hidden_where_it_is_known(text: str) -> None:
     shown = redacted(text, passwords(DSN))

@@ -69,6 +69,8 @@ local function once(act)
   if saved then
     local number, reply = string.match(saved, '^(%d+)\n(.*)$')
     if tonumber(ARGV[2]) <= tonumber(number) then
+      -- A write, so that a WAIT behind it waits for the replicas to have what the first copy did.
+      redis.call('PEXPIRE', name, 300000)
       return cmsgpack.unpack(reply)
     end
   end
