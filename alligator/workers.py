@@ -17,6 +17,7 @@ from typing import Any, Self
 from .backends.base import Defer, Fail, Lease, Release, Retry
 from .backoff import Backoff
 from .constants import ALL
+from .crashes import MAX_DEATHS
 from .exceptions import BrokerError
 from .execution import Done
 from .gator import Gator
@@ -36,6 +37,7 @@ class Worker:
         max_tasks: int = 0,
         to_consume: str | Sequence[str] = ALL,
         nap_time: float = 0.1,
+        max_deaths: int = MAX_DEATHS,
     ) -> None:
         """Set what to consume.
 
@@ -44,11 +46,19 @@ class Worker:
             to_consume: a queue, or queues in order of preference. Left at ALL, it is the Gator's
                 own queue, which is ALL too unless you gave it another; ["all"] is that one always.
             nap_time: seconds an idle wait lasts at most. There is none while tasks are ready.
+            max_deaths: a task that so many workers died with is not run: it fails. 1 is taken for
+                2: a worker that died may have held a task that it had not begun.
+
+        Raises:
+            ValueError: `max_deaths` is not a whole number from 1.
         """
+        if not isinstance(max_deaths, int) or max_deaths < 1:
+            raise ValueError(f"max_deaths {max_deaths!r} is not a whole number, 1 or more")
         self.gator = gator
         self.max_tasks = max_tasks
         self.to_consume = to_consume
         self.nap_time = nap_time
+        self.max_deaths = max_deaths
         self.tasks_complete = 0
         self.interrupted = False
         if to_consume == ALL:
@@ -124,7 +134,7 @@ class Worker:
             lease = self._take()
             if lease is None:
                 return False
-            self._done = self.gator.run_lease(lease)
+            self._done = self.gator.run_lease(lease, self.max_deaths)
         self._settle(self._done)
         return True
 

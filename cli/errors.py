@@ -22,6 +22,7 @@ TERMINATED = 143
 _LIBRARY = {
     "AlligatorException": FAILED,
     "MultipleDelayError": USAGE,
+    "MissingExtra": USAGE,
     "InvalidTask": USAGE,
     "InvalidDSN": USAGE,
     "UnknownModuleError": USAGE,

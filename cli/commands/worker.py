@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from alligator.constants import ALL
+from alligator.crashes import MAX_DEATHS
 from alligator.settings import COROUTINES, DRAIN_TIMEOUT, WorkerSettings
 from alligator.supervisor import Supervisor
 
@@ -86,6 +87,13 @@ LEVELS = ("debug", "info", "warning", "error")
     help="Replace a process between tasks once it is larger than this: 300M.",
 )
 @click.option(
+    "--max-deaths",
+    type=click.IntRange(min=1),
+    default=MAX_DEATHS,
+    show_default=True,
+    help="Put a task into the failed set once its worker died with it so often.",
+)
+@click.option(
     "--time-limit",
     type=duration,
     metavar="TIME",
@@ -106,6 +114,11 @@ LEVELS = ("debug", "info", "warning", "error")
     multiple=True,
     metavar="MODULE",
     help="Import it before the first task; may be repeated.",
+)
+@click.option(
+    "--reload",
+    is_flag=True,
+    help="Replace the processes whenever a .py file changes, as SIGHUP does; for development.",
 )
 @click.option(
     "--log-format",
@@ -133,17 +146,20 @@ def command(
     burst: bool,
     max_tasks: int,
     max_memory: int,
+    max_deaths: int,
     time_limit: float | None,
     drain_timeout: float,
     imports: tuple[str, ...],
+    reload: bool,
     log_format: str,
     log_level: str,
 ) -> int:
     """Run workers until stopped.
 
     The current directory is on the module path, as with `python -m`. SIGTERM or Ctrl-C lets the
-    running tasks end and hands back the rest; a second one hands back the running ones too. The log
-    and what tasks print go to stderr.
+    running tasks end and hands back the rest; a second one hands back the running ones too. SIGHUP
+    replaces the processes by fresh ones, with new code, as they end what they run. The log and what
+    tasks print go to stderr.
     """
     gator = open_gator(session)
     settings = WorkerSettings(
@@ -155,9 +171,11 @@ def command(
         burst=burst,
         max_tasks=max_tasks,
         max_memory=max_memory,
+        max_deaths=max_deaths,
         time_limit=time_limit or None,
         drain_timeout=drain_timeout,
         imports=imports,
+        reload=reload,
         log_format=log_format,
         log_level=log_level,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sys
 import threading
 import time
@@ -63,6 +64,23 @@ def hold_the_interpreter(evidence: str, seconds: float) -> None:
 def kill_the_process(evidence: str, number: int) -> None:
     note(evidence, f"started {os.getpid()}")
     os.kill(os.getpid(), number)
+
+
+def kill_the_tree(evidence: str) -> None:
+    """Kill this process and the worker whose child it is."""
+    note(evidence, f"started {os.getpid()}")
+    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def crash_twice_and_fail_once(evidence: str) -> None:
+    note(evidence, f"started {os.getpid()}")
+    times = sum(line.startswith("started") for line in lines(evidence))
+    if times <= 2:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if times == 3:
+        raise ValueError("as asked")
+    note(evidence, "finished")
 
 
 def leave(evidence: str) -> None:
