@@ -253,6 +253,7 @@ class Child:
     def finish(self) -> None:
         """Let it end by itself: there is nothing more to come."""
         if not self.finishing:
+            self._unsent.clear()  # it holds nothing, so this was taken back before it was sent
             os.close(self.tasks)
             self.tasks = -1
             self._finish_by = time.monotonic() + GRACE_SECONDS

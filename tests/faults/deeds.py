@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -81,6 +82,19 @@ def crash_twice_and_fail_once(evidence: str) -> None:
     if times == 3:
         raise ValueError("as asked")
     note(evidence, "finished")
+
+
+def leave_orphans(evidence: str, count: int) -> None:
+    """Leave processes that nobody waits for, which end at once."""
+    for _ in range(count):
+        subprocess.run(["sh", "-c", "true &"], check=True)
+    note(evidence, f"orphans {count}")
+
+
+def leave_after_orphans(evidence: str, count: int) -> None:
+    """Die with an exit code that is to be told from those of others."""
+    leave_orphans(evidence, count)
+    os._exit(7)
 
 
 def leave(evidence: str) -> None:

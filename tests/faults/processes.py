@@ -39,9 +39,7 @@ class Tree:
 
     def children(self) -> tuple[int, ...]:
         """The ids of the processes that run tasks; none once the supervisor is gone."""
-        # Not /proc/PID/task/PID/children, which may leave some out while another one ends.
-        pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-        return tuple(pid for pid in pids if _stat(pid)[1:2] == [str(self.process.pid)])
+        return children_of(self.process.pid)
 
     def kill_child(self, pid: int) -> bool:
         """Kill one child and see it off, unless it is gone and its number another's."""
@@ -94,6 +92,14 @@ def end(process: subprocess.Popen[bytes], seconds: float = 0.0) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def children_of(parent: int, states: str = "RSDTtZ") -> tuple[int, ...]:
+    """Return the ids of a process's children that are in one of the states of proc(5)."""
+    # Not /proc/PID/task/PID/children, which may leave some out while another one ends.
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    stats = ((pid, _stat(pid)) for pid in pids)
+    return tuple(pid for pid, stat in stats if stat[1:2] == [str(parent)] and stat[0] in states)
 
 
 def _alive(pid: int) -> bool:
