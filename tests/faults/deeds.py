@@ -47,6 +47,14 @@ def once_stuck(evidence: str) -> None:
     note(evidence, "finished")
 
 
+def run_once_stuck(evidence: str, name: str) -> None:
+    """As `once_stuck`, and note the name at each run."""
+    first = f"run {name}" not in lines(evidence)
+    note(evidence, f"run {name}")
+    while first:
+        time.sleep(60)
+
+
 def until_told(evidence: str, go: str) -> None:
     """Run until the file `go` exists."""
     note(evidence, f"started {os.getpid()}")

@@ -60,6 +60,7 @@ def test_a_task_that_kills_the_whole_worker_is_the_only_one_put_aside(
         code = start_worker(gator.conn_string, "-c", processes, "--burst").wait(60)
         assert code in (0, -signal.SIGKILL)
         deaths += code != 0
+        assert deaths < 10, "it goes on for ever"
 
     assert deaths == len(noted(evidence, "started")) == 3
     assert set(map(int, noted(evidence, "quick"))) == set(range(200))
@@ -75,6 +76,7 @@ def test_a_task_that_kills_a_worker_of_ones_own_is_put_aside_too(
     while unsettled(gator):
         program = [sys.executable, "-m", f"{__package__}.worker_here", gator.conn_string]
         subprocess.run(program, cwd=ROOT, stdout=subprocess.DEVNULL, check=False, timeout=60)
+        assert len(noted(evidence, "started")) < 10, "it goes on for ever"
 
     assert len(noted(evidence, "started")) == 3
     assert sorted(map(int, noted(evidence, "quick"))) == list(range(200)), "each, and once"
