@@ -37,6 +37,7 @@ class Worker:
         max_tasks: int = 0,
         to_consume: str | Sequence[str] = ALL,
         nap_time: float = 0.1,
+        *,
         max_deaths: int = MAX_DEATHS,
     ) -> None:
         """Set what to consume.

@@ -25,6 +25,7 @@ TREE = {
 
 EXPECTED = {
     "MultipleDelayError": 2,
+    "MissingExtra": 2,
     "InvalidTask": 2,
     "UnserialisableTask": 2,
     "NotImportable": 2,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from alligator import Gator, Task
+from alligator import Gator, Task, Worker
 from alligator.backends.base import Defer, Fail, Lease, Release, State
 from alligator.children import Child
 from alligator.dealing import Dealer
@@ -221,6 +221,12 @@ def test_a_task_with_too_many_deaths_behind_it_is_not_dealt(
 
 
 # -- without a supervisor -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("most", [0, -1, 2.5, "3"])
+def test_a_number_of_deaths_that_is_none_is_refused(most: int) -> None:
+    with Gator("locmem://") as gator, pytest.raises(ValueError, match=f"max_deaths {most!r}"):
+        Worker(gator, max_deaths=most)
 
 
 def die_with(gator: Gator, times: int) -> None:

@@ -81,12 +81,13 @@ def test_a_second_signal_ends_the_wait_at_once(
         assert worker.wait(60) in (130, 143)
 
 
+@pytest.mark.parametrize("lease", [1, 600], ids=["extended meanwhile", "handed back in the end"])
 def test_a_task_that_runs_has_its_time_and_no_more(
-    server: Server, start_worker: StartWorker, gator_for: GatorFor, evidence: str
+    server: Server, start_worker: StartWorker, gator_for: GatorFor, evidence: str, lease: int
 ) -> None:
-    # Leases so short that one of them is being extended at any time.
-    gator_for(f"{dsn_of(server)}&lease=1").task(deeds.until_told, evidence, "never")
-    worker = start_worker(f"{dsn_of(server)}&lease=1", "--drain-timeout", str(DRAIN))
+    dsn = f"{dsn_of(server)}&lease={lease}"
+    gator_for(dsn).task(deeds.until_told, evidence, "never")
+    worker = start_worker(dsn, "--drain-timeout", str(DRAIN))
     pid_when_started(evidence)
 
     with silenced(server):
