@@ -6,7 +6,7 @@ import logging
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from . import crashes
 from .backends.base import Defer, Fail, Lease, Outcome, Release
@@ -14,8 +14,12 @@ from .children import Child
 
 log = logging.getLogger("alligator.worker")
 
-#: Seconds that the second of two tasks at their last chance waits for the first.
+#: Seconds that the second of two tasks at their last chance waits for the first. So long, too,
+#: nothing is reserved beside that one: most that kill do so at once, and to be reserved then would
+#: be to be charged.
 LAST_CHANCE_WAIT = 1.0
+
+_NO_HANDS: Mapping[Child, Sequence[Lease]] = {}
 
 
 class Dealer:
@@ -24,11 +28,13 @@ class Dealer:
 
     Attributes:
         postponed: the monotonic time until which a task may be delayed that was ready.
+        quiet_until: the monotonic time until which nothing is reserved, if a task at its last
+            chance runs as long.
     """
 
     def __init__(self, children: Sequence[Child], max_tasks: int, max_deaths: int) -> None:
         """Deal to `children`, a list that others change; the rest is as in WorkerSettings."""
-        self.postponed = 0.0
+        self.postponed = self.quiet_until = 0.0
         self._children = children
         self._most = max_tasks or sys.maxsize
         self._max_deaths = max_deaths
@@ -39,22 +45,26 @@ class Dealer:
     def rooms(self) -> dict[Child, int]:
         """Return how many leases to reserve for each child now; children that take none are left
         out."""
-        rooms = {}
+        rooms: dict[Child, int] = {}
+        if time.monotonic() < self.quiet_until and self._has_last_chance():
+            return rooms
         for child in self._children:
             room = min(child.room(), self._most - child.done - len(child.held))
             if room > 0 and not (child.held and (self._careful or _suspect_of(child))):
                 rooms[child] = 1 if self._careful else room
         return rooms
 
-    def deal(self, leases: Sequence[Lease], rooms: dict[Child, int], worker: str) -> list[Outcome]:
-        """Give the leases to the children that `rooms` were asked for.
+    def deal(
+        self, leases: Sequence[Lease], rooms: dict[Child, int], worker: str
+    ) -> tuple[dict[Child, list[Lease]], list[Outcome]]:
+        """Share the leases out among the children that `rooms` were asked for.
 
         Args:
             worker: who writes a task off ("host:pid").
 
         Returns:
-            What is to be settled at once: the end of tasks that are not run again, and those that
-            find no child.
+            What to give to each child; and what to settle before that: the end of tasks that are
+            not run again, and those that find no child.
         """
         outcomes: list[Outcome] = []
         hands: dict[Child, list[Lease]] = {child: [] for child in rooms}
@@ -74,10 +84,7 @@ class Dealer:
                     turns.append(child)
             else:
                 outcomes.append(Release(lease))
-        for child, hand in hands.items():
-            if hand:
-                child.give(hand)
-        return outcomes
+        return hands, outcomes
 
     def _deal_suspect(
         self, lease: Lease, turns: deque[Child], hands: dict[Child, list[Lease]]
@@ -93,8 +100,10 @@ class Dealer:
         else:
             turns.remove(child)
             hands[child].append(lease)
+            if self._is_last_chance(lease):
+                self.quiet_until = time.monotonic() + LAST_CHANCE_WAIT
 
-    def _has_last_chance(self, hands: dict[Child, list[Lease]]) -> bool:
+    def _has_last_chance(self, hands: Mapping[Child, Sequence[Lease]] = _NO_HANDS) -> bool:
         held = [_suspect_of(child) for child in self._children]
         dealt = [hand[0] for hand in hands.values() if hand]
         return any(lease and self._is_last_chance(lease) for lease in (*held, *dealt))

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 from . import crashes
-from .backends.base import Backend, Capability, Fail, Outcome, Release
+from .backends.base import Backend, Capability, Fail, Lease, Outcome, Release
 from .backoff import Backoff
 from .child import NOT_READY
 from .children import Child, reap_strays
@@ -167,8 +167,9 @@ class Supervisor:
             yield self._broker.until
         if self._missing() and not self._signals.stopping:
             yield self._starts.until
-        if self._settings.burst and self._dealer.postponed > time.monotonic():
-            yield self._dealer.postponed
+        for until in (self._dealer.quiet_until, self._dealer.postponed):
+            if until > time.monotonic():
+                yield until
         for child in self._children:
             yield child.end_by
             if child.held and not away:
@@ -205,12 +206,28 @@ class Supervisor:
         limit = sum(rooms.values())
         if self._broker.waiting() or not (self._outcomes or limit):
             return
+        leases = self._settle(limit)
+        if leases is None:
+            return
+        self._exhausted = len(leases) < limit  # not known when nothing was asked for
+        hands, back = self._dealer.deal(leases, rooms, self._client.worker)
+        self._outcomes += back
+        # Before anything begins that may end this process too, which would charge what it holds.
+        if back and self._settle(0) is None:
+            self._outcomes += [Release(lease) for hand in hands.values() for lease in hand]
+            return
+        for child, hand in hands.items():
+            if hand:
+                child.give(hand)
+
+    def _settle(self, limit: int) -> list[Lease] | None:
+        """Settle what is done and return up to `limit` new leases; None when the broker is away."""
         try:
             with self._signals.talking():
                 settled = self._client.settle(self._outcomes, self._queues, limit)
         except BrokerError as error:
             self._step_back(error)
-            return
+            return None
         self._broker_answered()
         for outcome, accepted in zip(self._outcomes, settled.accepted, strict=True):
             if not accepted:
@@ -219,8 +236,7 @@ class Supervisor:
                     extra={"task_id": outcome.lease.task_id, "queue": outcome.lease.queue},
                 )
         self._outcomes.clear()
-        self._exhausted = len(settled.leases) < limit  # not known when nothing was asked for
-        self._outcomes += self._dealer.deal(settled.leases, rooms, self._client.worker)
+        return settled.leases
 
     def _rooms(self) -> dict[Child, int]:
         """How many leases each child may be given now."""

@@ -179,10 +179,11 @@ def test_a_child_gets_nothing_beside_a_suspect(
 ) -> None:
     plain, suspect, other = stuck(0), stuck(1), stuck(1)
 
-    back = dealer.deal([suspect, other, plain], {child: 8}, "here:1")
+    hands, back = dealer.deal([suspect, other, plain], {child: 8}, "here:1")
 
     assert back == [Release(other), Release(plain)]
-    assert list(child.held.values()) == [suspect]
+    assert hands == {child: [suspect]}
+    child.give(hands[child])
     assert dealer.rooms() == {}
 
 
@@ -191,11 +192,14 @@ def test_a_suspect_waits_until_a_child_has_nothing(
 ) -> None:
     plain, suspect = stuck(0), stuck(1)
 
-    assert dealer.deal([plain, suspect], {child: 8}, "here:1") == [Release(suspect)]
+    hands, back = dealer.deal([plain, suspect], {child: 8}, "here:1")
+
+    assert (hands, back) == ({child: [plain]}, [Release(suspect)])
+    child.give(hands[child])
     assert dealer.rooms() == {}, "what else would come might be a suspect too"
     child.held.clear()
     assert dealer.rooms() == {child: 1}
-    assert dealer.deal([], {child: 1}, "here:1") == []
+    assert dealer.deal([], {child: 1}, "here:1") == ({child: []}, [])
     assert dealer.rooms() == {child: 8}
 
 
@@ -204,20 +208,42 @@ def test_a_worker_gives_one_task_at_a_time_its_last_chance(
 ) -> None:
     first, second = stuck(2), stuck(2)
 
-    (wait,) = dealer.deal([first, second], {child: 8}, "here:1")
+    hands, (wait,) = dealer.deal([first, second], {child: 8}, "here:1")
 
+    assert hands == {child: [first]}
+    child.give([first])
     assert isinstance(wait, Defer)
     assert wait.lease == second
+
+
+def test_nothing_is_reserved_as_a_task_at_its_last_chance_begins(
+    child: Child, stuck: Callable[[int], Lease]
+) -> None:
+    other = Child(WorkerSettings("sqlite:///unused.db", log_level="error"))
+    try:
+        eventually(lambda: other.collect() is not None and other.ready, "it is ready")
+        dealer = Dealer([child, other], max_tasks=0, max_deaths=3)
+        hands, _ = dealer.deal([stuck(2)], {child: 1}, "here:1")
+        child.give(hands[child])
+
+        assert dealer.rooms() == {}
+        eventually(lambda: dealer.rooms() == {other: 1}, "a long one is not waited for")
+        child.held.clear()
+        assert set(dealer.rooms()) == {child, other}
+    finally:
+        other.kill()
+        other.wait()
+        other.close()
 
 
 def test_a_task_with_too_many_deaths_behind_it_is_not_dealt(
     child: Child, dealer: Dealer, stuck: Callable[[int], Lease]
 ) -> None:
-    (end,) = dealer.deal([stuck(3)], {child: 8}, "here:1")
+    hands, (end,) = dealer.deal([stuck(3)], {child: 8}, "here:1")
 
     assert isinstance(end, Fail)
     assert end.failure.worker == "here:1"
-    assert not child.held
+    assert hands == {child: []}
 
 
 # -- without a supervisor -----------------------------------------------------------------------

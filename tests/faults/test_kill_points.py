@@ -23,6 +23,9 @@ GatorFor = Callable[[str], Gator]
 
 COUNT = 60
 
+#: Tasks for children, who are to hold many when they die.
+MORE, WARM_UP = 400, 40
+
 
 def push(gator: Gator, evidence: str, with_a_long_one: bool) -> set[str]:
     """Push short tasks, and perhaps a long one in their midst; return their names."""
@@ -92,20 +95,21 @@ def test_a_child_that_dies_at(
     work = fragile.work if point == "import" else mortal.work
     on_start = mortal.before if point == "hook" else None
     gator.push_many(
-        Task(on_start=on_start).to_call(work, evidence, str(number)) for number in range(COUNT)
+        Task(on_start=on_start).to_call(work, evidence, str(number)) for number in range(MORE)
     )
     monkeypatch.setenv(mortal.DIE_AT, str(tmp_path))
-    (tmp_path / point).touch()
 
     # So that the failed set shows who is charged.
     worker = start_worker(shared_dsn, "--max-deaths", "1", "-c", "2", "--burst")
+    eventually(lambda: len(noted(evidence, "finished")) > WARM_UP, "children hold many")
+    (tmp_path / point).touch()
     assert worker.wait(60) == 0
 
     (failed,) = gator.client.peek("all", State.FAILED).records
     assert failed.failures[-1].error.startswith("worker died: SIGKILL")
     charged = name_of(failed.body)
     finished = [line.split()[0] for line in noted(evidence, "finished")]
-    whole = [name for name in map(str, range(COUNT)) if name != charged]
+    whole = [name for name in map(str, range(MORE)) if name != charged]
     assert sorted(name for name in finished if name != charged) == sorted(whole), "each, and once"
     assert (charged in finished) == (point == "done")
     assert left(gator) == 0

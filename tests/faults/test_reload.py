@@ -158,6 +158,8 @@ def test_under_nohup_a_hangup_is_ignored(
     try:
         eventually(lambda: noted(evidence, "quick"), "it runs")
         worker.send_signal(signal.SIGHUP)
+        gator_for(sqlite_dsn).task(deeds.quick, evidence, "quick 2")
+        eventually(lambda: noted(evidence, "quick") == ["1", "2"], "it goes on")
         worker.send_signal(signal.SIGTERM)
         assert worker.wait(30) == 0
         assert "reloading" not in log_of(tmp_path)
