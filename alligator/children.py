@@ -285,7 +285,8 @@ class Child:
             return "SIGKILL, since it had written to its pipe what is no outcome"
         if -code == signal.SIGKILL:
             # The kernel leaves no other trace of having run out of memory than the size.
-            return f"SIGKILL, perhaps for want of memory: it had {self.peak / 2**20:.0f} MiB"
+            size = f": it had {self.peak / 2**20:.0f} MiB" if self.peak else ""
+            return f"SIGKILL, perhaps for want of memory{size}"
         try:
             return signal.Signals(-code).name
         except ValueError:
