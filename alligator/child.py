@@ -193,9 +193,13 @@ def _give_up() -> NoReturn:
 def _has_grown(settings: Settings) -> bool:
     if not settings.max_memory:
         return False
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak_bytes(resource.getrusage(resource.RUSAGE_SELF)) > settings.max_memory
+
+
+def peak_bytes(usage: resource.struct_rusage) -> int:
+    """Return how large a process was at most."""
     # Linux counts in KiB, macOS in bytes.
-    return (peak if sys.platform == "darwin" else peak * 1024) > settings.max_memory
+    return usage.ru_maxrss if sys.platform == "darwin" else usage.ru_maxrss * 1024
 
 
 def _log(done: execution.Done, seconds: float) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from .backends.base import Lease
@@ -20,9 +21,10 @@ from .channel import (
     frame,
     unpack_outcome,
 )
-from .child import DSN_VARIABLE, Settings
+from .child import DSN_VARIABLE, Settings, peak_bytes
 from .limits import Limit
 from .settings import WorkerSettings
+from .signals import FOREVER
 from .trust import variables
 
 #: Seconds of work that may lie ready in a child, and the most tasks.
@@ -37,8 +39,6 @@ HARD_AFTER = 2.0
 #: Seconds that a child has to end by itself once nothing more comes.
 GRACE_SECONDS = 2.0
 
-FOREVER = float("inf")
-
 #: How much of the newest try's time goes into a child's average.
 WEIGHT = 0.2
 
@@ -50,6 +50,8 @@ class Child:
         held: the leases it has not ended, by number.
         ready: whether it said that its imports are done.
         worn: whether it said that it has grown too large.
+        retired: whether another takes its place; it ends what it runs.
+        peak: bytes of memory that it had at most, known once it is gone.
         done: how many tasks it has ended.
         tasks, outcomes: the supervisor's ends of those pipes.
     """
@@ -91,9 +93,12 @@ class Child:
         self.held: dict[int, Lease] = {}
         self.ready = False
         self.worn = False
+        self.retired = False
+        self.peak = 0
         self.done = 0
         self._finish_by = FOREVER
         self._limits: dict[int, tuple[float, Limit]] = {}
+        self._spoilt = False
         self._last = 0
         # What it reported last, or proved: see `channel.Report`.
         self._begun, self._room = 0, 1
@@ -113,6 +118,11 @@ class Child:
     def finishing(self) -> bool:
         """Whether it was told that nothing more comes."""
         return self._finish_by < FOREVER
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it is given nothing new, and ends when it holds nothing."""
+        return self.worn or self.retired
 
     @property
     def end_by(self) -> float:
@@ -135,7 +145,7 @@ class Child:
     def room(self) -> int:
         """How many more leases to give it now: what it could begin at once, and some to lie ready,
         of which half are used up before it gets more, so that they travel in batches."""
-        if not self.ready or self.worn or self.finishing:
+        if not self.ready or self.leaving or self.finishing:
             return 0
         waiting, most = self._waiting, self._most_ready()
         if waiting >= self._room and waiting > most // 2:
@@ -228,9 +238,24 @@ class Child:
         """Seconds since it was started."""
         return time.monotonic() - self._started
 
+    def retire(self) -> None:
+        """Give it nothing new from now on."""
+        self.retired = True
+
+    def gone(self) -> bool:
+        """Whether the process has ended."""
+        if self.process.returncode is None:
+            # As Popen.poll does, which does not tell how large the process was.
+            pid, status, usage = os.wait4(self.pid, os.WNOHANG)
+            if pid:
+                self.process.returncode = os.waitstatus_to_exitcode(status)
+                self.peak = peak_bytes(usage)
+        return self.process.returncode is not None
+
     def finish(self) -> None:
         """Let it end by itself: there is nothing more to come."""
         if not self.finishing:
+            self._unsent.clear()  # it holds nothing, so this was taken back before it was sent
             os.close(self.tasks)
             self.tasks = -1
             self._finish_by = time.monotonic() + GRACE_SECONDS
@@ -256,12 +281,18 @@ class Child:
     def cause_of_death(self) -> str:
         """Say how the process ended: a signal's name or an exit code."""
         code = self.process.returncode
-        if code is not None and code < 0:
-            try:
-                return signal.Signals(-code).name
-            except ValueError:
-                return f"signal {-code}"
-        return f"exit code {code}"
+        if code is None or code >= 0:
+            return f"exit code {code}"
+        if self._spoilt:
+            return "SIGKILL, since it had written to its pipe what is no outcome"
+        if -code == signal.SIGKILL:
+            # The kernel leaves no other trace of having run out of memory than the size.
+            size = f": it had {self.peak / 2**20:.0f} MiB" if self.peak else ""
+            return f"SIGKILL, perhaps for want of memory{size}"
+        try:
+            return signal.Signals(-code).name
+        except ValueError:
+            return f"signal {-code}"
 
     def _read(self) -> list[Any]:
         values: list[Any] = []
@@ -271,9 +302,25 @@ class Child:
         except BlockingIOError:
             pass
         except (EOFError, TypeError, ValueError):
+            self._spoilt = True
             self.kill()  # something in it wrote to the pipe that is no frame; it can't be believed
         return values
 
     def _learn(self, finished: list[Finished]) -> None:
         for one in finished:
             self._average += WEIGHT * (one.seconds - self._average)
+
+
+def reap_strays(children: Sequence[Child]) -> None:
+    """Take note of the end of every process that has none but us to do so.
+
+    Process 1 of a container is the parent of all whose own parents have ended, such as what a task
+    left running. Who ended stays in the kernel's table until its parent asks.
+    """
+    own = {child.pid: child for child in children}
+    with suppress(ChildProcessError):  # there is none at all
+        while ended := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            if ended.si_pid in own:
+                own[ended.si_pid].gone()
+            else:
+                os.waitpid(ended.si_pid, 0)

@@ -16,6 +16,7 @@ AlligatorException
 ├── TaskFailed                a task failed for good, elsewhere
 ├── TaskTimeout               a task ran past its time limit
 ├── TaskRunning               a worker holds the task
+├── MissingExtra              a package that an option needs is not installed
 ├── Verdict                   raised by a task, to say itself what becomes of it
 │   ├── Snooze                not yet: run it again later; no failure, no retry used
 │   ├── RetryIn               this try failed; the next one in so many seconds
@@ -95,6 +96,10 @@ class TaskTimeout(AlligatorException):
 
 class TaskRunning(AlligatorException):
     """The task is held by a worker, so it can be neither claimed nor canceled."""
+
+
+class MissingExtra(AlligatorException):
+    """A package that an option needs is not installed."""
 
 
 class Verdict(AlligatorException):

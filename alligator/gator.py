@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, ParamSpec, Self
 
-from . import execution
+from . import crashes, execution
 from .backends.base import Capability, Entry, FinishedState, FiveVerbs, Lease, Outcome, Release
 from .backends.five_verbs import complete
 from .backends.registry import client_class
@@ -216,9 +216,10 @@ class Gator:
             Exception: what the task raised, when it failed for good.
             UndecodableTask: what came off the queue was no task; it is in the failed set now.
             NotAllowed: the allow list does not have it; likewise.
+            TaskFailed: its worker died too often (see Worker); it is in the failed set now.
         """
         leases = self.client.reserve([self.queue_name], 1)
-        return self._finish(leases[0]) if leases else None
+        return self._finish(leases[0], max_deaths=crashes.MAX_DEATHS) if leases else None
 
     def get(self, task_id: str, force: bool = False, raises: bool = True) -> Task | None:
         """Run one task here, taking it from any state, failed and delayed included.
@@ -265,16 +266,22 @@ class Gator:
             if isinstance(error, Snooze):
                 raise error
 
-    def run_lease(self, lease: Lease, trust: Trust | None = None) -> execution.Done:
+    def run_lease(
+        self, lease: Lease, trust: Trust | None = None, max_deaths: int | None = None
+    ) -> execution.Done:
         """Run a reserved task once, keeping its lease alive; settling is the caller's.
 
         Args:
             trust: another than the Gator's own.
+            max_deaths: a task whose workers died so often is not run: it fails. None runs it.
         """
+        worker = self.client.worker
+        if max_deaths is not None:
+            end = crashes.given_up(lease, max_deaths, worker)
+            if end is not None:
+                return execution.Done(None, TaskFailed(end.failure.error), end)
         with self._keeper.holding(lease):
-            prepared = execution.prepare(
-                self.task_class, lease, self.client.worker, trust=trust or self.trust
-            )
+            prepared = execution.prepare(self.task_class, lease, worker, trust=trust or self.trust)
             return execution.run(prepared)
 
     def settle(self, outcome: Outcome, queues: Iterable[str] = (), limit: int = 0) -> list[Lease]:
@@ -287,9 +294,9 @@ class Gator:
             )
         return settled.leases
 
-    def _finish(self, lease: Lease, raises: bool = True) -> Task:
+    def _finish(self, lease: Lease, raises: bool = True, max_deaths: int | None = None) -> Task:
         with noting_interrupts() as interrupts:
-            done = self.run_lease(lease)
+            done = self.run_lease(lease, max_deaths=max_deaths)
         if isinstance(done.error, KeyboardInterrupt) and interrupts:
             # Somebody at the keyboard stopped us: that is not the task's failure.
             self.settle(Release(done.outcome.lease))

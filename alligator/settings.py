@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from .constants import ALL
+from .crashes import MAX_DEATHS
 
 #: Seconds that running tasks have after the first SIGTERM; a container's grace is usually 10.
 DRAIN_TIMEOUT = 8.0
@@ -29,6 +30,8 @@ class WorkerSettings:
             tasks; 0 is no limit.
         time_limit: seconds a try may take at most, whatever its task says; None is no limit.
         drain_timeout: seconds that running tasks have after the first SIGTERM or SIGINT.
+        max_deaths: deaths of its worker after which a task goes to the failed set.
+        reload: replace the children whenever a source file changes.
         imports: modules a child imports before its first task.
         log_format, log_level: see `logs`.
         allow: patterns of what may run; empty leaves it to the environment. See `trust`.
@@ -45,6 +48,8 @@ class WorkerSettings:
     max_memory: int = 0
     time_limit: float | None = None
     drain_timeout: float = DRAIN_TIMEOUT
+    max_deaths: int = MAX_DEATHS
+    reload: bool = False
     imports: tuple[str, ...] = ()
     log_format: str = "text"
     log_level: str = "info"

@@ -4,35 +4,37 @@ One thread, one loop: collect what the children ended, settle it and reserve mor
 hand that out, wait until something happens. Because the children hold no lease and no connection,
 no task can keep a lease from being extended, and nothing that kills a child loses a task: what it
 was running is charged with a delivery and goes back, what it had not started goes back uncharged.
+A task that a worker died with before runs alone (see `crashes`).
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import selectors
-import signal
 import socket
-import sys
 import time
-from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from types import FrameType
+from contextlib import ExitStack
 
-from .backends.base import Backend, Capability, Fail, Failure, Lease, Outcome, Release
+from . import crashes
+from .backends.base import Backend, Capability, Fail, Lease, Outcome, Release
 from .backoff import Backoff
 from .child import NOT_READY
-from .children import FOREVER, Child
+from .children import Child, reap_strays
+from .dealing import Dealer
 from .exceptions import AlligatorException, BrokerError, UnsupportedByBroker
 from .gator import Gator
 from .logs import configure
 from .redaction import learn
 from .settings import WorkerSettings
+from .signals import LAST_WORDS, Signals
+from .watching import watching
 
 log = logging.getLogger("alligator.worker")
 
-#: Deaths of its child after which a task goes to the failed set.
-MAX_DEATHS = 3
+#: Children that may be killed before the first one was ever ready.
+MAX_FALSE_STARTS = 3
 
 #: Seconds an idle loop waits at most. Everything that matters wakes it before that.
 IDLE_SECONDS = 60.0
@@ -68,11 +70,10 @@ class Supervisor:
         self._exhausted = False
         self._extended = time.monotonic()
         self._selector = selectors.DefaultSelector()
-        self._signals: list[int] = []
-        self._wakeups, self._wake = socket.socketpair()
-        self._drain_until = FOREVER
+        self._signals = Signals(settings.drain_timeout, self._busy)
         self._said_so = False
-        self._client.hurry = lambda: bool(self._signals)
+        self._dealer = Dealer(self._children, settings.max_tasks, settings.max_deaths)
+        self._client.hurry = lambda: self._signals.stopping
         self._broker = Backoff()
         self._starts = Backoff()
         self._ever_ready = False
@@ -93,7 +94,11 @@ class Supervisor:
         version = self._client.ping()
         names = ", ".join(self._queues)
         log.info("consuming %s on %s, processes: %d", names, version, self._settings.processes)
-        with self._watching_signals():
+        with ExitStack() as stack:
+            stack.enter_context(self._signals)
+            if self._settings.reload:
+                stack.enter_context(watching(self._settings.imports, self._signals.ask_to_reload))
+            self._selector.register(self._signals, selectors.EVENT_READ)
             try:
                 return self._loop()
             finally:
@@ -113,17 +118,21 @@ class Supervisor:
             self._start_children()
             self._extend()
             self._exchange()
-            if len(self._signals) > 1:
-                return 128 + self._signals[-1]
+            if len(self._signals.stops) > 1:
+                return 128 + self._signals.stops[-1]
             if self._over():
                 return 0
             self._wait()
 
+    def _busy(self) -> bool:
+        return bool(self._outcomes) or any(child.held for child in self._children)
+
     def _over(self) -> bool:
-        busy = self._outcomes or any(child.held for child in self._children)
-        if self._stopping:
-            return not busy or time.monotonic() > self._drain_until
-        return self._settings.burst and self._exhausted and not busy
+        if self._signals.stopping:
+            return not self._busy() or time.monotonic() > self._signals.drain_until
+        if not self._settings.burst or self._busy():
+            return False
+        return self._exhausted and time.monotonic() > self._dealer.postponed
 
     def _wait(self) -> None:
         """Wait until a child, a signal, the broker or the clock has something for the loop."""
@@ -132,27 +141,36 @@ class Supervisor:
             self._selector.register(child.tasks, selectors.EVENT_WRITE)
         timeout = max(0.0, min(self._deadlines()) - time.monotonic())
         try:
-            if self._rooms():
+            if self._rooms() and not self._unsettled():
                 # The selector's own descriptor is readable when any of what it watches is ready.
-                self._client.wait(self._queues, timeout, self._selector.fileno())
+                with self._signals.talking():
+                    self._client.wait(self._queues, timeout, self._selector.fileno())
             else:
                 self._selector.select(timeout)
         except BrokerError as error:
             self._step_back(error)
         for child in full:
             self._selector.unregister(child.tasks)
-        with suppress(BlockingIOError):
-            self._wakeups.recv(4096)
+        self._signals.clear()
+
+    def _unsettled(self) -> bool:
+        """Whether there is something to say to the broker now."""
+        return bool(self._outcomes) and not self._broker.waiting()
 
     def _deadlines(self) -> Iterator[float]:
         """The monotonic times at which the loop has something to do even if nothing happens."""
         yield time.monotonic() + IDLE_SECONDS
-        yield self._drain_until
+        yield self._signals.drain_until
+        if self._unsettled():  # dealt, and found no child
+            yield 0.0
         away = self._broker.waiting()
         if away:
             yield self._broker.until
-        if self._missing() and not self._stopping:
+        if self._missing() and not self._signals.stopping:
             yield self._starts.until
+        for until in (self._dealer.quiet_until, self._dealer.postponed):
+            if until > time.monotonic():
+                yield until
         for child in self._children:
             yield child.end_by
             if child.held and not away:
@@ -164,8 +182,10 @@ class Supervisor:
     def _collect(self) -> None:
         """Take what the children ended, and what they should no longer hold."""
         now = time.monotonic()
+        if os.getpid() == 1:
+            reap_strays(self._children)
         for child in list(self._children):
-            gone = child.process.poll() is not None  # before the read, so that nothing is missed
+            gone = child.gone()  # before the read, so that nothing is missed
             self._outcomes += (one.outcome for one in child.collect())
             self._ever_ready |= child.ready
             if gone:
@@ -173,13 +193,13 @@ class Supervisor:
             elif now > child.end_by:
                 child.kill()
             else:
-                if self._stopping or child.worn or now > child.hand_back_by:
+                if self._signals.stopping or child.leaving or now > child.hand_back_by:
                     self._outcomes += map(Release, child.take_back())
                 if self._has_done_its_share(child) and not child.held:
                     child.finish()
 
     def _has_done_its_share(self, child: Child) -> bool:
-        return child.worn or 0 < self._settings.max_tasks <= child.done
+        return child.leaving or 0 < self._settings.max_tasks <= child.done
 
     def _exchange(self) -> None:
         """Settle what is done and reserve more, in one round trip; then hand it out."""
@@ -187,11 +207,28 @@ class Supervisor:
         limit = sum(rooms.values())
         if self._broker.waiting() or not (self._outcomes or limit):
             return
+        leases = self._settle(limit)
+        if leases is None:
+            return
+        self._exhausted = len(leases) < limit  # not known when nothing was asked for
+        hands, back = self._dealer.deal(leases, rooms, self._client.worker)
+        self._outcomes += back
+        # Before anything begins that may end this process too, which would charge what it holds.
+        if back and self._settle(0) is None:
+            self._outcomes += [Release(lease) for hand in hands.values() for lease in hand]
+            return
+        for child, hand in hands.items():
+            if hand:
+                child.give(hand)
+
+    def _settle(self, limit: int) -> list[Lease] | None:
+        """Settle what is done and return up to `limit` new leases; None when the broker is away."""
         try:
-            settled = self._client.settle(self._outcomes, self._queues, limit)
+            with self._signals.talking():
+                settled = self._client.settle(self._outcomes, self._queues, limit)
         except BrokerError as error:
             self._step_back(error)
-            return
+            return None
         self._broker_answered()
         for outcome, accepted in zip(self._outcomes, settled.accepted, strict=True):
             if not accepted:
@@ -200,32 +237,13 @@ class Supervisor:
                     extra={"task_id": outcome.lease.task_id, "queue": outcome.lease.queue},
                 )
         self._outcomes.clear()
-        self._exhausted = len(settled.leases) < limit  # not known when nothing was asked for
-        self._hand_out(settled.leases, rooms)
+        return settled.leases
 
     def _rooms(self) -> dict[Child, int]:
         """How many leases each child may be given now."""
-        if self._stopping or self._broker.waiting():
+        if self._signals.stopping or self._broker.waiting():
             return {}
-        most = self._settings.max_tasks or sys.maxsize
-        rooms = {
-            child: min(child.room(), most - child.done - len(child.held))
-            for child in self._children
-        }
-        return {child: room for child, room in rooms.items() if room > 0}
-
-    def _hand_out(self, leases: list[Lease], rooms: dict[Child, int]) -> None:
-        """Deal the leases in turn, so that a short supply is shared out evenly."""
-        hands: dict[Child, list[Lease]] = {child: [] for child in rooms}
-        turns = deque(rooms)
-        for lease in leases:
-            child = turns.popleft()
-            hands[child].append(lease)
-            if len(hands[child]) < rooms[child]:
-                turns.append(child)
-        for child, hand in hands.items():
-            if hand:
-                child.give(hand)
+        return self._dealer.rooms()
 
     def _extend(self) -> None:
         held = [lease for child in self._children for lease in child.held.values()]
@@ -234,7 +252,8 @@ class Supervisor:
             return
         self._extended = time.monotonic()
         try:
-            kept = self._client.extend(held)
+            with self._signals.talking():
+                kept = self._client.extend(held)
         except BrokerError as error:
             self._step_back(error)
             return
@@ -261,15 +280,20 @@ class Supervisor:
     # -- the children's lives -------------------------------------------------------------------
 
     def _missing(self) -> int:
-        active = sum(not child.finishing for child in self._children)
-        return self._settings.processes - active
+        """How many to start: a full set besides those that are leaving, whose tasks may be long;
+        yet never more than twice the set, however often that happens."""
+        active = sum(not (child.finishing or child.retired) for child in self._children)
+        most = 2 * self._settings.processes - len(self._children)
+        return max(0, min(self._settings.processes - active, most))
 
     def _children_never_ready(self) -> bool:
         # One may be killed by accident; one that says so itself, or the third, is no accident.
-        return not self._ever_ready and (self._not_ready or self._starts.failures >= MAX_DEATHS)
+        return not self._ever_ready and (
+            self._not_ready or self._starts.failures >= MAX_FALSE_STARTS
+        )
 
     def _start_children(self) -> None:
-        if self._stopping or self._starts.waiting():
+        if self._signals.stopping or self._starts.waiting():
             return
         for _ in range(self._missing()):
             try:
@@ -308,22 +332,21 @@ class Supervisor:
             if ended_by_us:
                 self._outcomes.append(Release(lease))
                 continue
-            deaths = lease.deliveries - lease.attempts
-            last = deaths >= MAX_DEATHS
+            most = self._settings.max_deaths
+            outcome = crashes.after_death(lease, most, cause, where)
+            self._outcomes.append(outcome)
             log.error(
                 "worker died: %s (%d of %d)%s",
-                *(cause, deaths, MAX_DEATHS, ": to the failed set" if last else ""),
+                *(cause, crashes.deaths(lease) + 1, most),
+                ": to the failed set" if isinstance(outcome, Fail) else "",
                 extra={"task_id": lease.task_id, "queue": lease.queue},
             )
-            if last:
-                failure = Failure(f"worker died: {cause}", "", time.time(), where)
-                self._outcomes.append(Fail(lease, failure))
-            else:
-                self._outcomes.append(Release(lease, charged=True))
         child.close()
         if child.finishing:
             return
-        if not child.held:
+        if child.process.returncode == NOT_READY and not child.ready:
+            log.error("process %d could not import what it has to; another is tried", child.pid)
+        elif not child.held:
             log.error("process %d died: %s", child.pid, cause)
         if child.ready and (child.done or child.held or child.age() > SHORT_LIFE):
             self._starts.reset()
@@ -360,7 +383,9 @@ class Supervisor:
         try:
             # A broker that does not answer has been asked often enough.
             if self._outcomes and not self._broker.failures:
-                self._client.settle(self._outcomes)
+                self._signals.hang_up_within(LAST_WORDS)
+                with self._signals.talking():
+                    self._client.settle(self._outcomes)
                 log.info("handed back or settled at the end: %d", left)
                 self._outcomes.clear()
         except BrokerError as error:
@@ -370,44 +395,17 @@ class Supervisor:
 
     # -- signals ----------------------------------------------------------------------------
 
-    @property
-    def _stopping(self) -> bool:
-        return self._drain_until < FOREVER
-
     def _heed_signals(self) -> None:
-        if self._stopping and not self._said_so:
-            self._said_so = True
-            log.info(
-                "stopping: no new tasks, and %g s for what runs; a second signal ends it now",
-                self._settings.drain_timeout,
-            )
-
-    @contextmanager
-    def _watching_signals(self) -> Iterator[None]:
-        """Note SIGINT, SIGTERM and SIGHUP, and let them and a child's end wake the loop."""
-        for end in (self._wakeups, self._wake):
-            end.setblocking(False)
-        self._selector.register(self._wakeups, selectors.EVENT_READ)
-
-        def note(number: int, _frame: FrameType | None) -> None:
-            if number == signal.SIGCHLD:
-                return
-            self._signals.append(number)
-            # From now on, whatever the loop is busy with.
-            self._drain_until = min(
-                self._drain_until, time.monotonic() + self._settings.drain_timeout
-            )
-
-        numbers = [signal.SIGINT, signal.SIGTERM, signal.SIGCHLD]
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup has it
-            numbers.append(signal.SIGHUP)
-        before = {number: signal.signal(number, note) for number in numbers}
-        old_descriptor = signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False)
-        try:
-            yield
-        finally:
-            signal.set_wakeup_fd(old_descriptor)
-            for number, handler in before.items():
-                signal.signal(number, handler)
-            self._wakeups.close()
-            self._wake.close()
+        if self._signals.stopping:
+            if not self._said_so:
+                self._said_so = True
+                log.info(
+                    "stopping: no new tasks, and %g s for what runs; a second signal ends it now",
+                    self._settings.drain_timeout,
+                )
+        elif self._signals.reload:
+            self._signals.reload = False
+            log.info("reloading: processes are replaced as they end what they run")
+            for child in self._children:
+                child.retire()
+            self._starts.reset()  # what kept the last ones from starting may be mended

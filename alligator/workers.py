@@ -19,6 +19,7 @@ from .allow import AllowList
 from .backends.base import Defer, Fail, Lease, Release, Retry
 from .backoff import Backoff
 from .constants import ALL
+from .crashes import MAX_DEATHS
 from .exceptions import BrokerError
 from .execution import Done
 from .gator import Gator
@@ -40,6 +41,7 @@ class Worker:
         nap_time: float = 0.1,
         *,
         allow: str | Iterable[str] | None = None,
+        max_deaths: int = MAX_DEATHS,
     ) -> None:
         """Set what to consume.
 
@@ -49,14 +51,20 @@ class Worker:
                 own queue, which is ALL too unless you gave it another; ["all"] is that one always.
             nap_time: seconds an idle wait lasts at most. There is none while tasks are ready.
             allow: patterns of the dotted paths that may run here; left out, its Gator's.
+            max_deaths: a task that so many workers died with is not run: it fails. 1 is taken for
+                2: a worker that died may have held a task that it had not begun.
 
         Raises:
             InvalidSetting: a secret or an allow list that is of no use.
+            ValueError: `max_deaths` is not a whole number from 1.
         """
+        if not isinstance(max_deaths, int) or max_deaths < 1:
+            raise ValueError(f"max_deaths {max_deaths!r} is not a whole number, 1 or more")
         self.gator = gator
         self.max_tasks = max_tasks
         self.to_consume = to_consume
         self.nap_time = nap_time
+        self.max_deaths = max_deaths
         self.tasks_complete = 0
         self.interrupted = False
         if to_consume == ALL:
@@ -135,7 +143,7 @@ class Worker:
             lease = self._take()
             if lease is None:
                 return False
-            self._done = self.gator.run_lease(lease, self._trust)
+            self._done = self.gator.run_lease(lease, self._trust, self.max_deaths)
         self._settle(self._done)
         return True
 

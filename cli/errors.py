@@ -22,6 +22,7 @@ TERMINATED = 143
 _LIBRARY = {
     "AlligatorException": FAILED,
     "MultipleDelayError": USAGE,
+    "MissingExtra": USAGE,
     "InvalidTask": USAGE,
     "InvalidSetting": USAGE,
     "InvalidDSN": USAGE,

@@ -7,6 +7,7 @@ import os
 import click
 
 from alligator.constants import ALL
+from alligator.crashes import MAX_DEATHS
 from alligator.settings import COROUTINES, DRAIN_TIMEOUT, WorkerSettings
 from alligator.supervisor import Supervisor
 
@@ -89,6 +90,13 @@ LEVELS = ("debug", "info", "warning", "error")
     help="Replace a process between tasks once it is larger than this: 300M.",
 )
 @click.option(
+    "--max-deaths",
+    type=click.IntRange(min=1),
+    default=MAX_DEATHS,
+    show_default=True,
+    help="Put a task into the failed set once its worker died with it so often.",
+)
+@click.option(
     "--time-limit",
     type=duration,
     metavar="TIME",
@@ -118,6 +126,11 @@ LEVELS = ("debug", "info", "warning", "error")
     "without it GATOR_ALLOW has the patterns, and without both everything importable runs.",
 )
 @click.option(
+    "--reload",
+    is_flag=True,
+    help="Replace the processes whenever a .py file changes, as SIGHUP does; for development.",
+)
+@click.option(
     "--log-format",
     type=choice("log format", ("text", "json")),
     default="text",
@@ -143,18 +156,21 @@ def command(
     burst: bool,
     max_tasks: int,
     max_memory: int,
+    max_deaths: int,
     time_limit: float | None,
     drain_timeout: float,
     imports: tuple[str, ...],
     allow: tuple[str, ...],
+    reload: bool,
     log_format: str,
     log_level: str,
 ) -> int:
     """Run workers until stopped.
 
     The current directory is on the module path, as with `python -m`. SIGTERM or Ctrl-C lets the
-    running tasks end and hands back the rest; a second one hands back the running ones too. The log
-    and what tasks print go to stderr.
+    running tasks end and hands back the rest; a second one hands back the running ones too. SIGHUP
+    replaces the processes by fresh ones, with new code, as they end what they run. The log and what
+    tasks print go to stderr.
     """
     # A variable that came out empty must not mean that everything may run; click drops it.
     told = allow or "GATOR_WORKER_ALLOW" in os.environ
@@ -169,9 +185,11 @@ def command(
         burst=burst,
         max_tasks=max_tasks,
         max_memory=max_memory,
+        max_deaths=max_deaths,
         time_limit=time_limit or None,
         drain_timeout=drain_timeout,
         imports=imports,
+        reload=reload,
         log_format=log_format,
         log_level=log_level,
         allow=allow,

@@ -26,6 +26,7 @@ TREE = {
 EXPECTED = {
     "MultipleDelayError": 2,
     "InvalidSetting": 2,
+    "MissingExtra": 2,
     "InvalidTask": 2,
     "UnserialisableTask": 2,
     "NotImportable": 2,

@@ -32,11 +32,11 @@ def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
     started: list[subprocess.Popen[str]] = []
     log = tmp_path / "worker.log"
 
-    def start(dsn: str, *options: str, path: str = "") -> subprocess.Popen[str]:
+    def start(dsn: str, *options: str, path: str = "", cwd: Path = ROOT) -> subprocess.Popen[str]:
         with log.open("a") as stderr:
             process = subprocess.Popen(
                 [sys.executable, "-m", "alligator", "worker", "--dsn", dsn, *options],
-                cwd=ROOT,
+                cwd=cwd,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
+import subprocess
 import sys
 import threading
 import time
@@ -52,6 +54,14 @@ def once_stuck(evidence: str) -> None:
     note(evidence, "finished")
 
 
+def run_once_stuck(evidence: str, name: str) -> None:
+    """As `once_stuck`, and note the name at each run."""
+    first = f"run {name}" not in lines(evidence)
+    note(evidence, f"run {name}")
+    while first:
+        time.sleep(60)
+
+
 def until_told(evidence: str, go: str) -> None:
     """Run until the file `go` exists."""
     note(evidence, f"started {os.getpid()}")
@@ -79,6 +89,36 @@ def hold_the_interpreter(evidence: str, seconds: float) -> None:
 def kill_the_process(evidence: str, number: int) -> None:
     note(evidence, f"started {os.getpid()}")
     os.kill(os.getpid(), number)
+
+
+def kill_the_tree(evidence: str) -> None:
+    """Kill this process and the worker whose child it is."""
+    note(evidence, f"started {os.getpid()}")
+    os.kill(os.getppid(), signal.SIGKILL)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def crash_twice_and_fail_once(evidence: str) -> None:
+    note(evidence, f"started {os.getpid()}")
+    times = sum(line.startswith("started") for line in lines(evidence))
+    if times <= 2:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if times == 3:
+        raise ValueError("as asked")
+    note(evidence, "finished")
+
+
+def leave_orphans(evidence: str, count: int) -> None:
+    """Leave processes that nobody waits for, which end at once."""
+    for _ in range(count):
+        subprocess.run(["sh", "-c", "true &"], check=True)
+    note(evidence, f"orphans {count}")
+
+
+def leave_after_orphans(evidence: str, count: int) -> None:
+    """Die with an exit code that is to be told from those of others."""
+    leave_orphans(evidence, count)
+    os._exit(7)
 
 
 def leave(evidence: str) -> None:

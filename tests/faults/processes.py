@@ -79,13 +79,6 @@ class Tree:
         return f"a worker ended by itself, {code}: {log[-2000:]}"
 
 
-def children_of(pid: int) -> tuple[int, ...]:
-    """Return the ids of a process's children."""
-    # Not /proc/PID/task/PID/children, which may leave some out while another one ends.
-    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
-    return tuple(one for one in pids if _stat(one)[1:2] == [str(pid)])
-
-
 def start_producer(dsn: str, folder: Path, name: str) -> subprocess.Popen[bytes]:
     """Start a process that pushes tasks with names that begin with `name`."""
     command = [sys.executable, "-m", f"{__package__}.producer", dsn, str(folder), name]
@@ -99,6 +92,14 @@ def end(process: subprocess.Popen[bytes], seconds: float = 0.0) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
+
+
+def children_of(parent: int, states: str = "RSDTtZ") -> tuple[int, ...]:
+    """Return the ids of a process's children that are in one of the states of proc(5)."""
+    # Not /proc/PID/task/PID/children, which may leave some out while another one ends.
+    pids = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    stats = ((pid, _stat(pid)) for pid in pids)
+    return tuple(pid for pid, stat in stats if stat[1:2] == [str(parent)] and stat[0] in states)
 
 
 def _alive(pid: int) -> bool:

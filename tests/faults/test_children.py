@@ -96,13 +96,13 @@ def test_what_a_dead_child_had_not_started_is_told_from_what_it_had(
     done, behind = quick(evidence, 1), quick(evidence, 2, 3)
     child.give([*done, stuck, *behind])
     os.kill(pid_when_started(evidence), 9)
-    child.process.wait()
+    eventually(child.gone, "it is gone")
 
     (finished,) = child.collect()
     assert finished.outcome == Ack(done[0])
     assert child.take_back() == behind
     assert list(child.held.values()) == [stuck]
-    assert child.cause_of_death() == "SIGKILL"
+    assert child.cause_of_death().startswith("SIGKILL")
 
 
 def test_bodies_larger_than_a_pipe_do_not_block_the_supervisor(
@@ -181,3 +181,22 @@ def test_leases_that_an_idle_child_loses_do_not_leave_it_idle(child: Child, evid
     os.kill(child.pid, signal.SIGCONT)
 
     eventually(lambda: child.collect() is not None and child.room(), "it says that it has room")
+
+
+def test_what_was_not_even_sent_is_taken_back_before_the_end(
+    child: Child, evidence: str, tmp_path: Path
+) -> None:
+    stuck, go = stuck_task(evidence, tmp_path)
+    child.give([stuck])
+    pid_when_started(evidence)
+    large = [lease(deeds.measure, evidence, "x" * 3_000_000)]
+    child.give(large)
+
+    assert child.take_back() == large
+    go.touch()
+    assert ended(child) == [stuck.task_id]
+    child.finish()
+
+    assert not child.send(), "nothing is left to say"
+    eventually(child.gone, "it ends by itself")
+    assert child.process.returncode == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -92,8 +93,11 @@ def test_tasks_behind_the_one_that_killed_its_child_are_not_charged(
 @pytest.mark.parametrize(
     ("task", "cause"),
     [
-        (Task().to_call(deeds.leave), "exit code 7"),
-        (Task().to_call(deeds.kill_the_process, int(signal.SIGKILL)), "SIGKILL"),
+        (Task().to_call(deeds.leave), "exit code 7$"),
+        (
+            Task().to_call(deeds.kill_the_process, int(signal.SIGKILL)),
+            r"SIGKILL, perhaps for want of memory: it had [1-9]\d+ MiB$",
+        ),
     ],
     ids=["os._exit", "SIGKILL"],
 )
@@ -112,7 +116,7 @@ def test_a_task_that_kills_its_process_three_times_is_put_aside(
 
     assert len(noted(evidence, "started")) == 3
     (failed,) = gator.client.peek("all", State.FAILED).records
-    assert failed.failures[-1].error == f"worker died: {cause}"
+    assert re.match(f"worker died: {cause}", failed.failures[-1].error)
     assert failed.failures[-1].worker.partition(":")[2].isdigit()
 
 

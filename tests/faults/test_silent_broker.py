@@ -1,0 +1,130 @@
+"""A broker that takes connections and never answers cannot keep a worker from ending in time."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from alligator import Gator
+
+from ..servers import Server, beanstalkd_server, eventually, redis_server
+from . import deeds
+from .conftest import StartWorker, noted, pid_when_started
+
+GatorFor = Callable[[str], Gator]
+
+#: Far longer than a worker may take: by itself no conversation ends in this time.
+TIMEOUT = 600
+
+DRAIN = 2
+
+
+@pytest.fixture(params=["redis", "beanstalk"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    make = redis_server(tmp_path) if request.param == "redis" else beanstalkd_server()
+    with make as started:
+        yield started
+
+
+@contextmanager
+def silenced(server: Server) -> Iterator[None]:
+    """The server's socket takes connections and what is sent; nobody reads it."""
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+
+
+def dsn_of(server: Server) -> str:
+    return f"{server.dsn}?timeout={TIMEOUT}"
+
+
+def test_what_cannot_be_settled_is_waited_for_as_long_as_a_running_task(
+    server: Server, start_worker: StartWorker, gator_for: GatorFor, evidence: str, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    gator_for(dsn_of(server)).task(deeds.until_told, evidence, str(go))
+    worker = start_worker(dsn_of(server), "--drain-timeout", str(DRAIN))
+    pid_when_started(evidence)
+
+    with silenced(server):
+        go.touch()
+        eventually(lambda: noted(evidence, "finished"), "the task ends")
+        began = time.monotonic()
+        worker.terminate()
+
+        assert worker.wait(60) == 0
+        assert time.monotonic() - began < 3 * DRAIN
+    assert "left leased, until their time is up: 1" in (tmp_path / "worker.log").read_text()
+
+
+def test_a_second_signal_ends_the_wait_at_once(
+    server: Server, start_worker: StartWorker, gator_for: GatorFor, evidence: str, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    gator_for(dsn_of(server)).task(deeds.until_told, evidence, str(go))
+    worker = start_worker(dsn_of(server), "--drain-timeout", "600")
+    pid_when_started(evidence)
+
+    with silenced(server):
+        go.touch()
+        eventually(lambda: noted(evidence, "finished"), "the task ends")
+        worker.terminate()
+        worker.send_signal(signal.SIGINT)
+
+        assert worker.wait(60) in (130, 143)
+
+
+@pytest.mark.parametrize("lease", [1, 600], ids=["extended meanwhile", "handed back in the end"])
+def test_a_task_that_runs_has_its_time_and_no_more(
+    server: Server, start_worker: StartWorker, gator_for: GatorFor, evidence: str, lease: int
+) -> None:
+    dsn = f"{dsn_of(server)}&lease={lease}"
+    gator_for(dsn).task(deeds.until_told, evidence, "never")
+    worker = start_worker(dsn, "--drain-timeout", str(DRAIN))
+    pid_when_started(evidence)
+
+    with silenced(server):
+        began = time.monotonic()
+        worker.terminate()
+
+        assert worker.wait(60) == 0
+        assert time.monotonic() - began < 3 * DRAIN
+
+
+def test_an_idle_worker_does_not_wait_for_it(
+    server: Server, start_worker: StartWorker, gator_for: GatorFor, evidence: str
+) -> None:
+    gator_for(dsn_of(server)).task(deeds.quick, evidence, "quick 1")
+    worker = start_worker(dsn_of(server), "--drain-timeout", "600")
+    eventually(lambda: noted(evidence, "quick"), "it works")
+    eventually(lambda: gator_for(dsn_of(server)).client.counts("all").running == 0, "it is settled")
+
+    with silenced(server):
+        worker.terminate()
+
+        assert worker.wait(60) == 0
+
+
+def test_the_worker_is_not_bothered_by_silence_while_nobody_wants_it_to_stop(
+    server: Server, start_worker: StartWorker, gator_for: GatorFor, evidence: str, tmp_path: Path
+) -> None:
+    gator = gator_for(dsn_of(server))
+    go = tmp_path / "go"
+    gator.task(deeds.until_told, evidence, str(go))
+    worker = start_worker(dsn_of(server))
+    pid_when_started(evidence)
+
+    with silenced(server):
+        go.touch()
+        eventually(lambda: noted(evidence, "finished"), "the task ends")
+    gator.task(deeds.quick, evidence, "quick 1")
+
+    eventually(lambda: noted(evidence, "quick"), "it goes on")
+    assert worker.poll() is None
