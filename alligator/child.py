@@ -28,6 +28,7 @@ from .channel import (
     pack_limit,
 )
 from .exceptions import AlligatorException
+from .forks import generation
 from .limits import Limit
 from .redaction import learn
 from .slots import Slots
@@ -152,10 +153,13 @@ class Dispatcher:
             if len(self._async) > MAX_KNOWN:
                 self._async.clear()
             one.announce()
+            before = generation()
             try:
                 known = self._async[key] = inspect.iscoroutinefunction(func.resolve())
             except BaseException:
-                return False  # the try will meet it again, and knows what to do about it
+                known = False  # the try will meet it again, and knows what to do about it
+            if generation() != before:
+                os._exit(0)  # the module forked, and this is the copy
         return known
 
     def _run(self, number: int, started: float, one: execution.Try | execution.Done) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from alligator import Gator, Task
 from alligator.backends.base import State
+from alligator.utils import DottedPath
 
 from ..servers import eventually
 from . import crowds, deeds
@@ -191,6 +192,24 @@ def test_a_task_may_fork_beside_others(
         5 * waits,
     ]
     assert gator.client.counts("all").failed == 0
+
+
+def test_a_module_may_fork_as_it_is_imported(
+    sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor, tmp_path: Path
+) -> None:
+    (tmp_path / "forking.py").write_text(
+        "import os, pathlib\n"
+        "copy = os.fork()\n"
+        "if copy: os.waitpid(copy, 0)\n"
+        "def run(path):\n"
+        "    with open(path, 'a') as file: file.write('ran\\n')\n"
+    )
+    gator, ran = gator_for(sqlite_dsn), tmp_path / "ran"
+    gator.task(DottedPath("forking", "run"), str(ran))
+
+    assert start_worker(sqlite_dsn, "--burst", path=str(tmp_path)).wait(60) == 0
+
+    assert ran.read_text() == "ran\n", "once: the copy ended with the import"
 
 
 # -- limits ------------------------------------------------------------------------------------
