@@ -229,9 +229,7 @@ def test_what_is_queued_again_after_the_end_of_a_process_is_signed() -> None:
     trust, limits = Trust(Keys(SECRET)), []
     task = Task("id", retries=2, timeout=60).to_call(tasks.nothing)
     lease = Lease("all", "id", trust.seal("all", "id", execution.encode(task)), "t")
-    execution.run(
-        execution.prepare(Task, lease, "host:1", limited=limits.append, trust=trust)
-    )
+    execution.run(execution.prepare(Task, lease, "host:1", limited=limits.append, trust=trust))
     assert Task.deserialize(trust.unseal("all", "id", limits[0].body)).retries == 1
 
 
@@ -244,7 +242,9 @@ def test_a_body_that_is_not_believed_is_not_read(queue: str) -> None:
 
     trust = Trust(Keys(SECRET))
     body = BODY if queue == "all" else trust.seal(queue, "id", BODY)
-    done = execution.run(execution.prepare(Reader, Lease("all", "id", body, "t"), "host:1", trust=trust))
+    done = execution.run(
+        execution.prepare(Reader, Lease("all", "id", body, "t"), "host:1", trust=trust)
+    )
     assert done.task is None
     assert isinstance(done.outcome, Fail)
     assert done.outcome.failure.error.startswith("BadSignature: bad signature: ")
