@@ -193,3 +193,9 @@ def tell_the_secret(evidence: str) -> None:
     note(evidence, f"pid {os.getpid()}")
     secret = Path(os.environ["GATOR_SECRET_FILE"]).read_text().strip()
     raise RuntimeError(f"the secret is {secret}")
+
+
+async def fail_later(evidence: str) -> None:
+    """Fail, on a loop."""
+    note(evidence, "tried on a loop")
+    raise ValueError("as asked")

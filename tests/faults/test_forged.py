@@ -177,16 +177,20 @@ def test_tasks_that_push_others_and_are_tried_again_stay_signed(
     evidence: str,
 ) -> None:
     """Neither knows of a secret: the environment does, and a retry signs what it queues."""
+    as_asked = ["ValueError: as asked"] * 3
     with Gator(shared_dsn, secret=Path(secret_file).read_text().strip()) as honest:
         honest.task(deeds.push_another, evidence, "pushed by a task")
         honest.options(retries=2).task(deeds.fail, evidence)
+        honest.options(retries=2).task(deeds.fail_later, evidence)
 
-    assert start_worker(shared_dsn, "--burst", "--secret-file", secret_file).wait(60) == 0
+    options = ("--secret-file", secret_file, "--allow", HONEST, "--threads", "2")
+    assert start_worker(shared_dsn, "--burst", *options).wait(60) == 0
 
     lines = deeds.lines(evidence)
-    assert sorted(lines) == ["pushed by a task", "tried", "tried", "tried"]
-    (record,) = failed(gator_for(shared_dsn))
-    assert [failure.error for failure in record.failures] == ["ValueError: as asked"] * 3
+    assert sorted(lines) == ["pushed by a task", *["tried"] * 3, *["tried on a loop"] * 3]
+    records = failed(gator_for(shared_dsn))
+    errors = [[failure.error for failure in record.failures] for record in records]
+    assert errors == [as_asked, as_asked]
 
 
 def test_a_secret_is_neither_logged_nor_kept_nor_among_the_arguments(
