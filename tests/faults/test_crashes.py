@@ -52,7 +52,7 @@ def test_a_task_that_kills_the_whole_worker_is_the_only_one_put_aside(
     evidence: str,
     processes: str,
 ) -> None:
-    gator = gator_for(with_lease(shared_dsn, 1))
+    gator = gator_for(with_lease(shared_dsn, 2))
     push_poison_among_innocents(gator, evidence, deeds.kill_the_tree)
 
     deaths = 0
@@ -70,7 +70,7 @@ def test_a_task_that_kills_the_whole_worker_is_the_only_one_put_aside(
 def test_a_task_that_kills_a_worker_of_ones_own_is_put_aside_too(
     shared_dsn: str, gator_for: GatorFor, evidence: str
 ) -> None:
-    gator = gator_for(with_lease(shared_dsn, 1))
+    gator = gator_for(with_lease(shared_dsn, 2))
     push_poison_among_innocents(gator, evidence, deeds.kill_the_process)
 
     while unsettled(gator):

@@ -57,7 +57,7 @@ def left(gator: Gator) -> int:
 def test_a_worker_that_dies_at(
     shared_dsn: str, gator_for: GatorFor, evidence: str, start_worker: StartWorker, point: str
 ) -> None:
-    dsn = with_lease(shared_dsn, 1)
+    dsn = with_lease(shared_dsn, 2)
     gator = gator_for(dsn)
     names = push(gator, evidence, point in POINTS and POINTS[point].late)
 
