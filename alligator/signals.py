@@ -2,7 +2,7 @@
 
 A signal wakes whoever waits for `fileno`, and is noted for the loop to look at. Nothing else
 happens in a handler, with one exception: once there is no more time, a conversation with the broker
-that is under way is cut short by raising BrokerUnreachable in it.
+that is under way is cut short by an exception, which leaves it as BrokerUnreachable.
 """
 
 from __future__ import annotations
@@ -120,10 +120,13 @@ class Signals:
     def _reload(self, _number: int, _frame: FrameType | None) -> None:
         self.reload = True
 
-    def _hang_up(self, _number: int, _frame: FrameType | None) -> None:
-        if self._talking:
-            self._talking = False
-            raise BrokerUnreachable("no answer, and no more time to wait for one")
+    def _hang_up(self, _number: int, frame: FrameType | None) -> None:
+        if self._talking and not (frame and frame.f_code in _TALKS_OWN):
+            raise _HungUp
+
+
+class _HungUp(BaseException):
+    """Nothing for a client, which tries again after errors it knows."""
 
 
 class _Talk:
@@ -135,5 +138,11 @@ class _Talk:
     def __enter__(self) -> None:
         self._signals._talking = True
 
-    def __exit__(self, *_error: object) -> None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         self._signals._talking = False
+        if isinstance(error, _HungUp):
+            raise BrokerUnreachable("no answer, and no more time to wait for one") from None
+
+
+#: An exception raised in these would pass the `with` by.
+_TALKS_OWN = (_Talk.__enter__.__code__, _Talk.__exit__.__code__)
