@@ -197,7 +197,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
         (0, 0, "belongs to another program"),
         (7, 1, "belongs to another program"),
         (0, 3, "belongs to another program"),
-        (int.from_bytes(b"Alig", "big"), 2, "the file has schema 2 and this Alligator knows 1"),
+        (int.from_bytes(b"Alig", "big"), 3, "the file has schema 3 and this Alligator knows 2"),
     ],
 )
 def test_a_database_that_is_not_ours_is_left_as_it_is(

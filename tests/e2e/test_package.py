@@ -120,7 +120,7 @@ def test_the_wheel_holds_the_library_and_nothing_named_cli(wheel: Path) -> None:
         names = archive.namelist()
     top = {name.partition("/")[0] for name in names}
     assert {name for name in top if ".d" not in name} == {"alligator", "alligator_cli"}
-    for part in ("alligator/py.typed", "alligator/backends/sqlite_schema.sql"):
+    for part in ("alligator/py.typed", "alligator/backends/sqlite_schema_2.sql"):
         assert part in names
     scripts = ROOT / "alligator" / "backends" / "redis_scripts"
     for script in scripts.glob("*.lua"):

@@ -12,6 +12,7 @@
 local duration, token, worker, limit = tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6])
 local first_outcome = 8 + ARGV[7]
 local EXTRAS = {ack = 0, keep = 2, retry = 3, fail = 1, release = 0, charge = 0, defer = 1}
+local TOTALS = {ack = 'done-total', keep = 'done-total', fail = 'failed-total'}
 
 -- Where each outcome starts in ARGV, and its id.
 local function read_outcomes()
@@ -24,9 +25,10 @@ local function read_outcomes()
   return starts, ids
 end
 
--- Which outcomes count; their leases end here.
+-- Which outcomes count; their leases end here, and what they add to the totals is noted.
 local function accept(starts, ids)
   local answers, accepted, ended, by_queue, done = {}, {}, {}, {}, {}
+  local totals = {['done-total'] = {}, ['failed-total'] = {}}
   for index, value in ipairs(fetch(P .. 'leases', ids)) do
     local id = ids[index]
     local lease = read_lease(value)
@@ -42,11 +44,20 @@ local function accept(starts, ids)
       else
         by_queue[lease.queue] = {id}
       end
+      local total = totals[TOTALS[ARGV[starts[index]]]]
+      if total then
+        total[lease.queue] = (total[lease.queue] or 0) + 1
+      end
     end
   end
   each_chunk('HDEL', P .. 'leases', ended)
   for queue, running in pairs(by_queue) do
     each_chunk('ZREM', key('running', queue), running)
+  end
+  for name, by in pairs(totals) do
+    for queue, number in pairs(by) do
+      redis.call('HINCRBY', P .. name, queue, number)
+    end
   end
   return table.concat(answers), accepted
 end
@@ -145,15 +156,21 @@ end
 
 local function reserve()
   local ids = {}
+  if limit == 0 then
+    return ids
+  end
   for at = 8, first_outcome - 1 do
-    if #ids < limit then
-      for _, id in ipairs(take(ARGV[at], limit - #ids)) do
-        ids[#ids + 1] = id
+    local queue = ARGV[at]
+    if not is_paused(queue) then
+      if #ids < limit then
+        for _, id in ipairs(take(queue, limit - #ids)) do
+          ids[#ids + 1] = id
+        end
       end
-    end
-    -- This worker may have been woken for what it leaves: wake the next one.
-    if limit > 0 and redis.call('EXISTS', key('waiting', ARGV[at])) == 1 then
-      wake(ARGV[at])
+      -- This worker may have been woken for what it leaves: wake the next one.
+      if redis.call('EXISTS', key('waiting', queue)) == 1 then
+        wake(queue)
+      end
     end
   end
   return ids
