@@ -12,7 +12,6 @@
 local duration, token, worker, limit = tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6])
 local first_outcome = 8 + ARGV[7]
 local EXTRAS = {ack = 0, keep = 2, retry = 3, fail = 1, release = 0, charge = 0, defer = 1}
-local TOTALS = {ack = 'done-total', keep = 'done-total', fail = 'failed-total'}
 
 -- Where each outcome starts in ARGV, and its id.
 local function read_outcomes()
@@ -28,7 +27,7 @@ end
 -- Which outcomes count; their leases end here, and what they add to the totals is noted.
 local function accept(starts, ids)
   local answers, accepted, ended, by_queue, done = {}, {}, {}, {}, {}
-  local totals = {['done-total'] = {}, ['failed-total'] = {}}
+  local acked, failed = {}, {}
   for index, value in ipairs(fetch(P .. 'leases', ids)) do
     local id = ids[index]
     local lease = read_lease(value)
@@ -44,9 +43,11 @@ local function accept(starts, ids)
       else
         by_queue[lease.queue] = {id}
       end
-      local total = totals[TOTALS[ARGV[starts[index]]]]
-      if total then
-        total[lease.queue] = (total[lease.queue] or 0) + 1
+      local kind = ARGV[starts[index]]
+      if kind == 'ack' or kind == 'keep' then
+        acked[lease.queue] = (acked[lease.queue] or 0) + 1
+      elseif kind == 'fail' then
+        failed[lease.queue] = (failed[lease.queue] or 0) + 1
       end
     end
   end
@@ -54,10 +55,11 @@ local function accept(starts, ids)
   for queue, running in pairs(by_queue) do
     each_chunk('ZREM', key('running', queue), running)
   end
-  for name, by in pairs(totals) do
-    for queue, number in pairs(by) do
-      redis.call('HINCRBY', P .. name, queue, number)
-    end
+  for queue, number in pairs(acked) do
+    redis.call('HINCRBY', P .. 'done-total', queue, number)
+  end
+  for queue, number in pairs(failed) do
+    redis.call('HINCRBY', P .. 'failed-total', queue, number)
   end
   return table.concat(answers), accepted
 end
