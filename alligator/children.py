@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .backends.base import Lease
+from .beats import Begun
 from .channel import (
     GREETING,
     WORN,
@@ -221,6 +222,11 @@ class Child:
         self._begun = self._last
         self._room = self._window = 0
         return leases
+
+    def begun(self) -> list[Begun]:
+        """What it runs, as far as can be told from here."""
+        first = next(iter(self.held.values()), None)
+        return [] if first is None else [(first, time.monotonic() - self.progress)]
 
     def age(self) -> float:
         """Seconds since it was started."""

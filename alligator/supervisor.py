@@ -21,6 +21,7 @@ from types import FrameType
 
 from .backends.base import Backend, Capability, Fail, Failure, Lease, Outcome, Release
 from .backoff import Backoff
+from .beats import Pulse
 from .child import NOT_READY
 from .children import FOREVER, Child
 from .exceptions import AlligatorException, BrokerError, UnsupportedByBroker
@@ -72,6 +73,7 @@ class Supervisor:
         self._drain_until = FOREVER
         self._said_so = False
         self._client.hurry = lambda: bool(self._signals)
+        self._pulse = Pulse(self._client, self._queues, settings.processes)
         self._broker = Backoff()
         self._starts = Backoff()
         self._ever_ready = False
@@ -97,6 +99,8 @@ class Supervisor:
                 return self._loop()
             finally:
                 self._end_children()
+                if not self._broker.failures:
+                    self._pulse.leave()
                 self._client.close()
                 log.info("stopped")
 
@@ -112,6 +116,7 @@ class Supervisor:
             self._start_children()
             self._extend()
             self._exchange()
+            self._beat()
             if len(self._signals) > 1:
                 return 128 + self._signals[-1]
             if self._over():
@@ -148,8 +153,7 @@ class Supervisor:
         yield time.monotonic() + IDLE_SECONDS
         yield self._drain_until
         away = self._broker.waiting()
-        if away:
-            yield self._broker.until
+        yield self._broker.until if away else self._pulse.due_at
         if self._missing() and not self._stopping:
             yield self._starts.until
         for child in self._children:
@@ -192,6 +196,7 @@ class Supervisor:
             self._step_back(error)
             return
         self._broker_answered()
+        self._pulse.count(self._outcomes, settled.accepted)
         for outcome, accepted in zip(self._outcomes, settled.accepted, strict=True):
             if not accepted:
                 log.warning(
@@ -248,6 +253,15 @@ class Supervisor:
                 "lost its lease; another worker may run it too",
                 extra={"task_id": lease.task_id, "queue": lease.queue},
             )
+
+    def _beat(self) -> None:
+        """Have operators see this worker, and what it runs."""
+        if not self._pulse.due() or self._broker.waiting():
+            return
+        try:
+            self._pulse.beat([begun for child in self._children for begun in child.begun()])
+        except BrokerError as error:
+            self._step_back(error)
 
     def _broker_answered(self) -> None:
         if self._broker.reset():
