@@ -238,14 +238,18 @@ class Client(Backend):
 
     def move_many(self, moves: Sequence[Move], queue_name: str) -> list[Moved]:
         self.check_moves(queue_name, moves)
-        mended = self._mend(moves, lambda here, move: here.move(move, queue_name))
+        mended = self._mend(
+            moves,
+            lambda here, move: here.move(move, queue_name),
+            adds=sum(2 * len(move.body) + _PAGES for move in moves if move.body is not None),
+        )
         return [Moved(each, move.task_id) for each, move in zip(mended, moves, strict=True)]
 
-    def _mend(self, tasks: Sequence[_T], act: Callable[[Moves, _T], _R]) -> list[_R]:
+    def _mend(self, tasks: Sequence[_T], act: Callable[[Moves, _T], _R], adds: int = 0) -> list[_R]:
         """Do one thing to each of the tasks, with a transaction for so many of them."""
         answers: list[_R] = []
         for start in range(0, len(tasks), _MENDED):
-            with self._changing() as moves:
+            with self._changing(adds) as moves:
                 self._bury(moves)
                 answers += [act(moves, task) for task in tasks[start : start + _MENDED]]
         return answers
@@ -301,7 +305,8 @@ class Client(Backend):
     # -- workers ----------------------------------------------------------------------------
 
     def beat(self, worker: WorkerRecord, ttl: float) -> None:
-        with self._file.writing() as connection:
+        # What acks need on a full disk is not for this.
+        with self._file.writing(_PAGES) as connection:
             notes.beat(connection, worker, ttl, self.clock())
 
     def leave(self, name: str) -> None:
