@@ -166,13 +166,19 @@ class Gator:
 
     def _queue(self, tasks: list[Task]) -> None:
         _check_order(tasks)
-        entries = [self._entry(task) for task in tasks]
+        entries = [self.entry(task) for task in tasks]
         if entries:
             receipts = self.client.push_many(self.queue_name, entries)
             for task, receipt in zip(tasks, receipts, strict=True):
                 task.task_id, task.queued = receipt
 
-    def _entry(self, task: Task) -> Entry:
+    def entry(self, task: Task) -> Entry:
+        """Return what a push of the task hands to the broker.
+
+        Raises:
+            InvalidTask: it would not run as it was meant.
+            UnsupportedByBroker: it wants its result kept, and the broker keeps none.
+        """
         if task.result_ttl:
             self.client.require(Capability.RESULTS)
         return Entry(
