@@ -21,18 +21,29 @@ COMMANDS = {
     "peek": "List tasks.",
     "show": "Show everything known about a task.",
     "run-task": "Run one task here, now.",
+    "wait": "Wait until tasks have ended.",
+    "result": "Print what a task returned.",
+    "retry": "Have failed tasks run once more.",
     "cancel": "Take tasks off their queue.",
     "drop": "Remove a queue's tasks.",
+    "dump": "Write tasks as JSON, one a line.",
+    "load": "Bring back tasks that dump, or drop --backup, wrote.",
     "queues": "List the queues and how many tasks are in which state.",
     "ping": "Ask the broker whether it answers.",
+    "config": "Show which settings are in force, and where they come from.",
+    "completion": "Print the script that has a shell complete gator's words.",
+    "help": "Show the help of a command.",
 }
 
-ALIASES = {"enqueue": "push", "ls": "peek", "purge": "drop"}
+#: What a shell asks for completions with.
+COMPLETE = "_GATOR_COMPLETE"
+
+ALIASES = {"enqueue": "push", "ls": "peek", "requeue": "retry", "purge": "drop"}
 
 #: What other queues call it, where the spelling leads nowhere.
 ELSEWHERE = {
-    "retry": "run-task",
-    "requeue": "run-task",
+    "redrive": "retry",
+    "rerun": "retry",
     "list": "peek",
     "inspect": "show",
     "info": "queues",
@@ -92,6 +103,11 @@ class App(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run gator and exit; click's own main has other exit codes than ours."""
+        if asked := os.environ.get(COMPLETE):
+            # click's own main would look at it; so must ours.
+            from click.shell_completion import shell_complete
+
+            raise SystemExit(shell_complete(self, {}, "gator", COMPLETE, asked))
         raise SystemExit(guard.run(self, *args, **kwargs))
 
 

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from alligator.backends.base import Capability, Entry
+from alligator.backends.base import Capability, Entry, Failure
 from alligator.exceptions import InvalidTask, UnsupportedByBroker
 from alligator.gator import Gator
 
+from .dumping import restored
 from .lines import BadLine, read_line, task_of, unsupported
 
 #: Lines in one push: beyond this a broker gets no faster, and others wait longer for it.
@@ -28,12 +29,14 @@ class Batch:
         last: the number of its last line, and `crc` that of all bytes up to there.
         invalid: lines that are no task.
         groups: by queue, the entries and the place of each in the batch.
+        failed: by place, the failures of a task that goes to the failed set.
     """
 
     last: int
     crc: int
     invalid: int = 0
     groups: dict[str, list[tuple[int, Entry]]] = field(default_factory=dict)
+    failed: dict[int, list[Failure]] = field(default_factory=dict)
 
 
 class Preparer:
@@ -46,6 +49,7 @@ class Preparer:
         size: int,
         refused: Callable[[BadLine], None],
         done: tuple[int, int] = (0, 0),
+        restore: bool = False,
     ) -> None:
         """Begin.
 
@@ -55,9 +59,11 @@ class Preparer:
             size: lines in a batch.
             refused: told of each bad line; it may raise.
             done: the number of the last line that is dealt with, and the CRC up to there.
+            restore: the lines are a dump; go by the ids, states and failures that they name.
         """
         self._gator = gator
-        self._own_ids = Capability.CUSTOM_IDS in gator.client.capabilities
+        self._restore = restore
+        self._own_ids = restore or Capability.CUSTOM_IDS in gator.client.capabilities
         self._load = load
         self._size = size
         self._refused = refused
@@ -89,11 +95,12 @@ class Preparer:
     def _renew(self) -> None:
         self._lines = self._bytes = self._places = self._invalid = 0
         self._groups: dict[str, list[tuple[int, Entry]]] = {}
+        self._failed: dict[int, list[Failure]] = {}
         self._queue_of: dict[str, str] = {}
         self._awaited: dict[str, str] = {}
 
     def _finished(self) -> Batch:
-        batch = Batch(self._number, self._crc, self._invalid, self._groups)
+        batch = Batch(self._number, self._crc, self._invalid, self._groups, self._failed)
         self._renew()
         return batch
 
@@ -108,9 +115,11 @@ class Preparer:
             self._invalid += 1
             found = None
         if found is not None:
-            queue, entry = found
+            queue, entry, failures = found
             if entry.depends_on and self._elsewhere(queue, entry):
                 before = self._finished()
+            if failures:
+                self._failed[self._places] = failures
             self._put(queue, entry)
         self._number = number
         self._crc = zlib.crc32(line, self._crc)
@@ -130,14 +139,15 @@ class Preparer:
         the broker would take that one for done."""
         return any(self._queue_of.get(other, queue) != queue for other in entry.depends_on)
 
-    def _entry(self, line: bytes, number: int) -> tuple[str, Entry] | None:
-        """Return the queue and the entry of a line, None for a blank one."""
+    def _entry(self, line: bytes, number: int) -> tuple[str, Entry, list[Failure]] | None:
+        """Return the queue and the entry of a line, and the failures of a task to be restored as
+        failed; None for a blank line."""
         if number == 1:
             line = line.removeprefix(b"\xef\xbb\xbf")
         if not line or line.isspace():
             return None
         fields = read_line(line, number)
-        task = task_of(fields, line, number, f"{self._load}{number:09x}")
+        own_id = f"{self._load}{number:09x}"
         queue: Any = fields.get("queue")
         if queue is None:
             queue = self._gator.queue_name
@@ -145,7 +155,11 @@ class Preparer:
         try:
             if not self._own_ids and fields.get("id") is not None:
                 client.require(Capability.CUSTOM_IDS)
-            entry = self._gator.entry(task)
+            failures: list[Failure] = []
+            if self._restore:
+                entry, failures = restored(self._gator, fields, line, number, own_id)
+            else:
+                entry = self._gator.entry(task_of(fields, line, number, own_id))
             client.check(queue, [entry])
         except UnsupportedByBroker as error:
             raise unsupported(error, number) from error
@@ -157,4 +171,4 @@ class Preparer:
                 f"line {number}: task {self._awaited[entry.task_id]!r} of an earlier line depends "
                 f"on {entry.task_id!r}; that line has to come after this one",
             )
-        return queue, entry
+        return queue, entry, failures

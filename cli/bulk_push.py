@@ -1,4 +1,4 @@
-"""push --from: from a file of lines to a summary."""
+"""push --from and load: from a file of lines to a summary."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ class Source(NamedTuple):
         skip_invalid: go on after a bad line.
         checkpoint: the file that says how far this has come.
         rate: tasks a second.
+        restore: the lines are a dump: bring back what they say of the past, too.
     """
 
     path: str
@@ -44,6 +45,7 @@ class Source(NamedTuple):
     rate: float | None
     print_ids: bool
     dry_run: bool
+    restore: bool = False
 
 
 def push_lines(session: Session, gator: Gator, source: Source) -> int:
@@ -73,7 +75,7 @@ def _push(
     if note.done.lines:
         session.out.note(f"going on after line {note.done.lines}, as {source.checkpoint} says")
     done = (note.done.lines, note.done.crc)
-    preparer = Preparer(gator, note.load, pace.batch(LINES), refusals.add, done)
+    preparer = Preparer(gator, note.load, pace.batch(LINES), refusals.add, done, source.restore)
     file = opened(source.path)
     try:
         batches = preparer.batches(_after(lines(file), note, source), note.sending)
@@ -167,7 +169,8 @@ def _how_to_go_on(source: Source, done: Progress) -> str:
         return f"{so_far}. The same command goes on from there."
     if source.path == "-":
         return f"{so_far}. Go on with what comes after them, or use --checkpoint."
-    return f"{so_far}. Go on: tail -n +{done.lines + 1} {source.path} | gator push --from -"
+    command = "load -" if source.restore else "push --from -"
+    return f"{so_far}. Go on: tail -n +{done.lines + 1} {source.path} | gator {command}"
 
 
 def _summary(session: Session, source: Source, done: Progress) -> int:

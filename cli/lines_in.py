@@ -29,7 +29,7 @@ def opened(path: str) -> IO[bytes]:
     try:
         return open(path, "rb", buffering=0)
     except OSError as error:
-        raise click.UsageError(f"--from {path!r} cannot be read: {error.strerror}") from error
+        raise click.UsageError(f"{path!r} cannot be read: {error.strerror}") from error
 
 
 def lines(file: IO[bytes]) -> Iterator[list[bytes]]:

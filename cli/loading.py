@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from alligator.backends.base import Entry, Receipt
+from alligator.backends.base import Entry, Receipt, State
 from alligator.gator import Gator
 from alligator.tasks import Task
 from alligator.utils import DottedPath
 
 from .batches import Batch
 from .checkpoint import FAR, Checkpoint, Note, Progress
+from .dumping import fail_again
 from .output import Output
 from .progress import Meter, Pace
 
@@ -66,6 +67,9 @@ class Sender:
             entries = [entry for _, entry in placed]
             receipts = self._push(queue, entries, marker, again)
             sent.update(zip((place for place, _ in placed), receipts, strict=True))
+        for place, failures in batch.failed.items():
+            if sent[place].queued or self._left_unfailed(sent[place].task_id):
+                fail_again(self._client, sent[place].task_id, failures)
         queued = sum(receipt.queued for receipt in sent.values())
         done = note.done
         note.done = Progress(
@@ -86,6 +90,11 @@ class Sender:
             return [Receipt(entry.task_id, True) for entry in entries]
         with_marker = [*entries, self._gator.entry(_marker(marker))]
         return self._client.push_many(queue, with_marker)[:-1]
+
+    def _left_unfailed(self, task_id: str) -> bool:
+        """Whether a load that was killed pushed this task and did not get to its failures."""
+        record = self._client.find(task_id)
+        return record is not None and record.state is not State.FAILED and record.due == FAR
 
     def _print(self, ids: list[str]) -> None:
         if self._print_to is None:

@@ -15,7 +15,6 @@ from alligator.backends.base import (
     Backend,
     Capability,
     Entry,
-    FinishedState,
 )
 from alligator.exceptions import NotImportable
 from alligator.execution import encode
@@ -24,10 +23,11 @@ from alligator.tasks import Task
 from alligator.utils import DottedPath
 
 from ..broker import open_gator
-from ..errors import CliError, TimedOut
+from ..completing import queue_names, task_ids
 from ..foreground import users_code
 from ..lines import backoff
 from ..options import Command
+from ..outcomes import result_of
 from ..session import Session, pass_session
 from ..types import duration, json_array, json_object, rate, when
 
@@ -76,7 +76,13 @@ def dotted_path(text: str) -> DottedPath:
     "--args", type=json_array, metavar="JSON", help="A JSON array; @FILE, or - for stdin."
 )
 @click.option("--kwargs", type=json_object, metavar="JSON", help="A JSON object, likewise.")
-@click.option("-q", "--queue", metavar="QUEUE", help="The queue; 'all' when left out.")
+@click.option(
+    "-q",
+    "--queue",
+    metavar="QUEUE",
+    help="The queue; 'all' when left out.",
+    shell_complete=queue_names,
+)
 @click.option("--delay", type=duration, metavar="TIME", help="Run it after 30, 30s, 5m, 1h30m, 1d.")
 @click.option(
     "--at", type=when, metavar="TIME", help="Run it then: 2030-01-31T08:00:00Z, Unix time."
@@ -100,6 +106,7 @@ def dotted_path(text: str) -> DottedPath:
 @click.option(
     "--depends-on",
     multiple=True,
+    shell_complete=task_ids,
     metavar="ID",
     help="Not before this task has succeeded; may be repeated.",
 )
@@ -292,20 +299,4 @@ def _push_and_wait(session: Session, gator: Gator, task: Task, timeout: float | 
     except KeyboardInterrupt as error:
         error.add_note(f"No longer waiting; task {task.task_id} stays queued.")
         raise
-    if finished is None:
-        raise TimedOut(
-            f"task {task.task_id} has not ended within {timeout:g} s",
-            f"It stays queued: gator show {task.task_id}",
-        )
-    if finished.state is FinishedState.FAILED:
-        why = finished.failure.error if finished.failure else "its error is not known"
-        raise CliError(
-            f"task {task.task_id} failed: {why}",
-            f"It is in the failed set: gator show {task.task_id}",
-        )
-    if finished.state is FinishedState.GONE:
-        raise CliError(
-            f"task {task.task_id} is gone without a result: it was canceled or dropped, or had "
-            "been pushed by somebody who asked for none"
-        )
-    session.out.line((finished.result or b"null").decode())
+    session.out.line(result_of(task.task_id, finished, timeout))

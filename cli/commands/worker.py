@@ -9,6 +9,7 @@ from alligator.settings import COROUTINES, DRAIN_TIMEOUT, WorkerSettings
 from alligator.supervisor import Supervisor
 
 from ..broker import open_gator
+from ..completing import queue_names, words
 from ..foreground import users_code
 from ..options import Command
 from ..session import Session, pass_session
@@ -45,6 +46,7 @@ LEVELS = ("debug", "info", "warning", "error")
     default=(ALL,),
     show_default=True,
     metavar="QUEUE",
+    shell_complete=queue_names,
     help="May be repeated; a queue is looked at when the ones before it have nothing ready.",
 )
 @click.option(
@@ -113,6 +115,7 @@ LEVELS = ("debug", "info", "warning", "error")
     default="text",
     show_default=True,
     metavar="FORMAT",
+    shell_complete=words(("text", "json")),
     help="text or json.",
 )
 @click.option(
@@ -121,6 +124,7 @@ LEVELS = ("debug", "info", "warning", "error")
     default="info",
     show_default=True,
     metavar="LEVEL",
+    shell_complete=words(LEVELS),
     help=f"{', '.join(LEVELS)}.",
 )
 @pass_session

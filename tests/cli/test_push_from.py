@@ -194,7 +194,7 @@ class TestBadLines:
     @pytest.mark.parametrize(
         ("args", "said"),
         [
-            (("--from", "/nosuch"), "--from '/nosuch' cannot be read"),
+            (("--from", "/nosuch"), "'/nosuch' cannot be read"),
             (("shop.add", "--from", "-"), "TASK and --from"),
             (("--retries", "1", "--from", "-"), "--retries and --from"),
             (("--id", "x", "--from", "-"), "--id and --from"),
