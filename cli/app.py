@@ -26,9 +26,15 @@ COMMANDS = {
     "retry": "Have failed tasks run once more.",
     "cancel": "Take tasks off their queue.",
     "drop": "Remove a queue's tasks.",
+    "move": "Put tasks into another queue.",
     "dump": "Write tasks as JSON, one a line.",
     "load": "Bring back tasks that dump, or drop --backup, wrote.",
     "queues": "List the queues and how many tasks are in which state.",
+    "stats": "Show how the queues are doing.",
+    "pause": "Have no worker take tasks from a queue.",
+    "resume": "Have workers take tasks from a paused queue again.",
+    "drain": "Wait until a queue is empty.",
+    "workers": "List the workers and what they run.",
     "ping": "Ask the broker whether it answers.",
     "config": "Show which settings are in force, and where they come from.",
     "completion": "Print the script that has a shell complete gator's words.",
@@ -38,7 +44,7 @@ COMMANDS = {
 #: What a shell asks for completions with.
 COMPLETE = "_GATOR_COMPLETE"
 
-ALIASES = {"enqueue": "push", "ls": "peek", "requeue": "retry", "purge": "drop"}
+ALIASES = {"enqueue": "push", "ls": "peek", "requeue": "retry", "purge": "drop", "info": "stats"}
 
 #: What other queues call it, where the spelling leads nowhere.
 ELSEWHERE = {
@@ -46,9 +52,7 @@ ELSEWHERE = {
     "rerun": "retry",
     "list": "peek",
     "inspect": "show",
-    "info": "queues",
-    "stats": "queues",
-    "status": "queues",
+    "status": "stats",
     "delete": "cancel",
     "remove": "cancel",
     "revoke": "cancel",

@@ -8,10 +8,10 @@ from typing import BinaryIO
 
 import click
 
-from alligator.backends.base import Record
+from alligator.backends.base import Mended, Moved, Record
 
 from .dumping import dumped
-from .mending import Act, Mended
+from .mending import Act
 
 
 class Backup:
@@ -44,13 +44,15 @@ class Backup:
     def around(self, act: Act) -> Act:
         """Return an act that removes tasks once they are written."""
 
-        def written(ids: Sequence[str]) -> list[Mended]:
+        def written(ids: Sequence[str]) -> list[Moved]:
             lines = [self._lines.pop(task_id) for task_id in ids]
             before = self._file.tell()
             self._write(lines)
             answers = act(ids)
             kept = [
-                line for line, answer in zip(lines, answers, strict=True) if answer is Mended.DONE
+                line
+                for line, answer in zip(lines, answers, strict=True)
+                if answer.mended is Mended.DONE
             ]
             if len(kept) < len(lines):
                 self._file.truncate(before)

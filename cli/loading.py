@@ -106,8 +106,8 @@ class Sender:
             self._print_to = None
 
     def _remove(self, markers: list[str]) -> None:
-        for marker in markers:
-            self._client.cancel(marker)
+        if markers:
+            self._client.cancel_many(markers)
 
     def hurry(self) -> None:
         """Wait no more for a broker that is away."""

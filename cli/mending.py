@@ -7,13 +7,11 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import IO, Any, TypeVar
 
 import click
 
-from alligator.backends.base import Backend, Record, State
-from alligator.exceptions import TaskRunning
+from alligator.backends.base import Backend, Mended, Moved, Record, State
 
 from .errors import FAILED, CliError, NotFound, PartlyDone
 from .ids import given_ids
@@ -33,16 +31,11 @@ TOLD = 10
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Mended(StrEnum):
-    """What became of one task."""
+#: Why a task was left alone.
+REASONS = {Mended.MISSING: "no queue has it", Mended.RUNNING: "a worker is running it"}
 
-    DONE = "done"
-    MISSING = "no queue has it"
-    RUNNING = "a worker is running it"
-
-
-#: Changes tasks; answers for each, in their order.
-Act = Callable[[Sequence[str]], list[Mended]]
+#: Changes tasks; answers for each, in their order, with the id that it has now.
+Act = Callable[[Sequence[str]], list[Moved]]
 
 
 @dataclass(frozen=True)
@@ -94,17 +87,17 @@ class Tally:
     left: dict[Mended, int] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
 
-    def add(self, batch: Sequence[str], answers: Sequence[Mended]) -> list[str]:
+    def add(self, batch: Sequence[str], answers: Sequence[Moved]) -> list[str]:
         """Count a batch and return the ids of those that were changed."""
         self.matched += len(batch)
         changed = []
-        for task_id, answer in zip(batch, answers, strict=True):
+        for task_id, (answer, held_as) in zip(batch, answers, strict=True):
             if answer is Mended.DONE:
-                changed.append(task_id)
+                changed.append(held_as)
                 continue
             self.left[answer] = self.left.get(answer, 0) + 1
             if len(self.told) < TOLD:
-                self.told.append(f"{task_id}: {answer.value}")
+                self.told.append(f"{task_id}: {REASONS[answer]}")
         self.changed += len(changed)
         return changed
 
@@ -144,29 +137,15 @@ def chosen(options: dict[str, Any]) -> tuple[Choice, Manner]:
     return choice, Manner(options["rate"], options["dry_run"], options["yes"])
 
 
-def each(act: Callable[[str], object]) -> Act:
-    """Return an Act of a verb for one task, which answers None or False when there is none."""
-
-    def many(ids: Sequence[str]) -> list[Mended]:
-        return [one(task_id) for task_id in ids]
-
-    def one(task_id: str) -> Mended:
-        try:
-            answer = act(task_id)
-        except TaskRunning:
-            return Mended.RUNNING
-        return Mended.MISSING if answer is None or answer is False else Mended.DONE
-
-    return many
-
-
 @dataclass(frozen=True)
 class Verb:
-    """A command's words: ("cancel", "canceled"), and the states it selects unless told."""
+    """A command's words: ("cancel", "canceled"), the states it selects unless told, and a queue
+    that it selects nothing from."""
 
     name: str
     past: str
     states: tuple[State, ...]
+    spares: str | None = None
 
 
 def mend(
@@ -227,24 +206,25 @@ def _tried(client: Backend, act: Act, manner: Manner) -> Act:
     if not manner.dry_run:
         return act
 
-    def look(ids: Sequence[str]) -> list[Mended]:
-        found = [client.find(task_id) for task_id in ids]
-        return [
-            Mended.MISSING
-            if record is None
-            else Mended.RUNNING
-            if record.state is State.RUNNING
-            else Mended.DONE
-            for record in found
-        ]
+    def look(task_id: str) -> Mended:
+        record = client.find(task_id)
+        if record is None:
+            return Mended.MISSING
+        return Mended.RUNNING if record.state is State.RUNNING else Mended.DONE
 
-    return look
+    return same_ids(lambda ids: [look(task_id) for task_id in ids])
+
+
+def same_ids(act: Callable[[Sequence[str]], list[Mended]]) -> Act:
+    """Return the Act of a verb that leaves ids as they are."""
+    return lambda ids: [*map(Moved, act(ids), ids)]
 
 
 def _selected(
     session: Session, client: Backend, verb: Verb, act: Act, choice: Choice, manner: Manner
 ) -> int:
     queues = chosen_queues(client, choice.queue, choice.all_queues)
+    queues = [queue for queue in queues if queue != verb.spares]
     states = _states(client, verb, choice)
 
     def found() -> Iterator[Record]:
@@ -253,17 +233,13 @@ def _selected(
     if not may_change(session, verb, manner, lambda: sum(1 for _ in found())):
         return FAILED
     if manner.dry_run:
-        act = _changes_nothing
+        act = same_ids(lambda ids: [Mended.DONE] * len(ids))
     tally = change(session, found(), act, manner)
     if not tally.matched:
         session.out.note(nothing_in(client, queues, "nothing that matches"))
     summary = tally.summary()
     session.out.record({**summary, "changed": 0} if manner.dry_run else summary, unasked="json")
     return os.EX_OK
-
-
-def _changes_nothing(ids: Sequence[str]) -> list[Mended]:
-    return [Mended.DONE] * len(ids)
 
 
 def may_change(session: Session, verb: Verb, manner: Manner, count: Callable[[], int]) -> bool:

@@ -14,8 +14,9 @@ PAUSE = 0.2
 class Meter:
     """Counts what is done; shows nothing where nobody watches."""
 
-    def __init__(self, what: str, quiet: bool = False) -> None:
-        """Begin to count things called `what`, in the plural."""
+    def __init__(self, what: str, quiet: bool = False, rate: bool = True) -> None:
+        """Begin to count things called `what`, in the plural; `rate` shows how fast they come."""
+        self._rate = rate
         self._what = what
         self._watched = is_terminal(sys.stderr) and not quiet
         self._began = time.monotonic()
@@ -32,8 +33,9 @@ class Meter:
         if now - self._shown < PAUSE:
             return
         self._shown = now
-        rate = (done - self._start) / max(now - self._began, 0.001)
-        sys.stderr.write(f"\r\033[K{done:,} {self._what}, {rate:,.0f}/s")
+        per_second = (done - self._start) / max(now - self._began, 0.001)
+        speed = f", {per_second:,.0f}/s" if self._rate else ""
+        sys.stderr.write(f"\r\033[K{done:,} {self._what}{speed}")
         sys.stderr.flush()
 
     def clear(self) -> None:

@@ -22,7 +22,7 @@ from .suggest import did_you_mean
 STATES = ("waiting", "delayed", "retrying", "blocked", "running", "failed")
 
 #: Formats that need no tabulate.
-FORMATS = ("json", "tsv", "csv", "table")
+FORMATS = ("json", "tsv", "csv", "table", "prometheus")
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"

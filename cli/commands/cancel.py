@@ -10,7 +10,7 @@ from alligator.backends.base import State
 
 from ..broker import open_client
 from ..ids import id_arguments
-from ..mending import Verb, chosen, each, manner_options, mend
+from ..mending import Verb, chosen, manner_options, mend, same_ids
 from ..options import Command
 from ..selection import filter_options, queue_options
 from ..session import Session, pass_session
@@ -38,4 +38,4 @@ def command(session: Session, /, **options: Any) -> int:
     left alone (skipped). A task that runs is left alone.
     """
     client = open_client(session)
-    return mend(session, client, VERB, each(client.cancel), *chosen(options))
+    return mend(session, client, VERB, same_ids(client.cancel_many), *chosen(options))

@@ -15,7 +15,7 @@ from alligator.backends.base import Backend, Record, State
 from ..backup import Backup
 from ..broker import open_client
 from ..errors import FAILED
-from ..mending import Manner, Tally, change, chosen, each, manner_options
+from ..mending import Manner, Tally, change, chosen, manner_options, same_ids
 from ..options import Command
 from ..selection import (
     chosen_queues,
@@ -94,7 +94,7 @@ def _removed(
     session: Session, client: Backend, found: Iterator[Record], path: str | None, manner: Manner
 ) -> Tally:
     """Remove tasks one by one, into a file that brings them back if one is named."""
-    act = each(client.cancel)
+    act = same_ids(client.cancel_many)
     if path is None:
         return change(session, found, act, manner)
     with closing(Backup(path)) as backup:
