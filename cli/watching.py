@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -74,6 +74,6 @@ def _redraw(show: Callable[[], None]) -> None:
     screen = _Screen()
     with redirect_stdout(screen):
         show()
-    rows = os.get_terminal_size(sys.stdout.fileno()).lines
+    rows = shutil.get_terminal_size().lines
     lines = [time.strftime("%H:%M:%S"), *screen.getvalue().splitlines()][:rows]
     sys.stdout.write("\033[H" + "\033[K\n".join(lines) + "\033[K\033[J")
