@@ -31,6 +31,7 @@ class WorkerSettings:
         drain_timeout: seconds that running tasks have after the first SIGTERM or SIGINT.
         imports: modules a child imports before its first task.
         log_format, log_level: see `logs`.
+        heartbeat_file: touched every few seconds while the loop goes round; "" is none.
     """
 
     dsn: str
@@ -46,3 +47,4 @@ class WorkerSettings:
     imports: tuple[str, ...] = ()
     log_format: str = "text"
     log_level: str = "info"
+    heartbeat_file: str = ""

@@ -26,6 +26,7 @@ from .child import NOT_READY
 from .children import FOREVER, Child
 from .exceptions import AlligatorException, BrokerError, UnsupportedByBroker
 from .gator import Gator
+from .heartbeat import Heartbeat
 from .logs import configure
 from .redaction import learn
 from .settings import WorkerSettings
@@ -76,6 +77,7 @@ class Supervisor:
         self._pulse = Pulse(self._client, self._queues, settings.processes)
         self._broker = Backoff()
         self._starts = Backoff()
+        self._heartbeat = Heartbeat(settings.heartbeat_file)
         self._ever_ready = False
         self._not_ready = False
 
@@ -95,9 +97,11 @@ class Supervisor:
         names = ", ".join(self._queues)
         log.info("consuming %s on %s, processes: %d", names, version, self._settings.processes)
         with self._watching_signals():
+            self._heartbeat.ready()
             try:
                 return self._loop()
             finally:
+                self._heartbeat.stopping()
                 self._end_children()
                 if not self._broker.failures:
                     self._pulse.leave()
@@ -108,6 +112,7 @@ class Supervisor:
 
     def _loop(self) -> int:
         while True:
+            self._heartbeat.beat()
             self._heed_signals()
             self._collect()
             if self._children_never_ready():
@@ -152,6 +157,7 @@ class Supervisor:
         """The monotonic times at which the loop has something to do even if nothing happens."""
         yield time.monotonic() + IDLE_SECONDS
         yield self._drain_until
+        yield self._heartbeat.due
         away = self._broker.waiting()
         yield self._broker.until if away else self._pulse.due_at
         if self._missing() and not self._stopping:

@@ -9,7 +9,7 @@ from alligator.settings import COROUTINES, DRAIN_TIMEOUT, WorkerSettings
 from alligator.supervisor import Supervisor
 
 from ..broker import open_gator
-from ..completing import queue_names, words
+from ..completing import files, queue_names, words
 from ..foreground import users_code
 from ..options import Command
 from ..session import Session, pass_session
@@ -127,6 +127,13 @@ LEVELS = ("debug", "info", "warning", "error")
     shell_complete=words(LEVELS),
     help=f"{', '.join(LEVELS)}.",
 )
+@click.option(
+    "--heartbeat-file",
+    default="",
+    metavar="FILE",
+    help="Touch it every 5 s, for gator health --live; systemd's watchdog is served by itself.",
+    shell_complete=files,
+)
 @pass_session
 def command(
     session: Session,
@@ -142,6 +149,7 @@ def command(
     imports: tuple[str, ...],
     log_format: str,
     log_level: str,
+    heartbeat_file: str,
 ) -> int:
     """Run workers until stopped.
 
@@ -164,6 +172,7 @@ def command(
         imports=imports,
         log_format=log_format,
         log_level=log_level,
+        heartbeat_file=heartbeat_file,
     )
     with users_code():
         return Supervisor(settings, gator.client).run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import time
 from pathlib import Path
 
@@ -203,6 +204,25 @@ class TestHealth:
         assert cli(*args).exit_code == 0
         os.utime(beat, (1, 1))
         assert cli(*args).exit_code == 1
+
+    def test_a_worker_keeps_its_file_fresh_and_talks_to_systemd(
+        self, cli: Cli, folder: Path
+    ) -> None:
+        beat = folder / "beat"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+            systemd.bind(str(folder / "notify"))
+            systemd.settimeout(20)
+            cli.env = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "200000"}
+            with cli.start("worker", "--heartbeat-file", str(beat), stderr=-3) as worker:
+                told = [systemd.recv(100) for _ in range(4)]
+                assert told == [b"READY=1", *[b"WATCHDOG=1"] * 3]
+                assert beat.read_text() == f"{worker.pid}\n"
+                assert cli("health", "--live", str(beat)).exit_code == 0
+                worker.send_signal(signal.SIGTERM)
+                assert worker.wait(20) == 0
+            while systemd.recv(100) != b"STOPPING=1":
+                pass
+        assert cli("health", "--live", str(beat)).exit_code == 1
 
 
 class TestDoctor:
