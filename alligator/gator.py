@@ -10,9 +10,21 @@ from functools import cached_property
 from typing import Any, ParamSpec, Self
 
 from . import crashes, execution
-from .backends.base import Capability, Entry, FinishedState, FiveVerbs, Lease, Outcome, Release
+from .backends.base import (
+    Capability,
+    Entry,
+    FinishedState,
+    FiveVerbs,
+    Lease,
+    Mended,
+    Move,
+    Moved,
+    Outcome,
+    Release,
+)
 from .backends.five_verbs import complete
 from .backends.registry import client_class
+from .backends.roster import WorkerRecord
 from .constants import ALL, DELAYED, RETRYING
 from .exceptions import InvalidTask, Snooze, TaskFailed
 from .interrupts import noting_interrupts
@@ -326,6 +338,65 @@ class Gator:
         task = execution.decode(self.task_class, Lease(self.queue_name, task_id, data, ""))
         task.to_canceled()
         return task
+
+    def cancel_many(self, task_ids: Iterable[str]) -> list[Mended]:
+        """Take tasks off their queues; say of each whether that is done, it is missing or it runs,
+        and was left alone."""
+        return self.client.cancel_many(list(task_ids))
+
+    def requeue(self, task_id: str) -> bool:
+        """Make a failed, delayed, retrying or blocked task ready now, as if it had never run.
+
+        Returns:
+            False when the broker does not have it.
+
+        Raises:
+            TaskRunning: a worker is running it.
+        """
+        return self.client.requeue(task_id)
+
+    def requeue_many(self, task_ids: Iterable[str]) -> list[Mended]:
+        """As `requeue`, for each of the tasks; the answers are those of `cancel_many`."""
+        return self.client.requeue_many(list(task_ids))
+
+    def move(self, task_id: str, queue_name: str) -> str | None:
+        """Put a task into another queue, as it is.
+
+        Returns:
+            The id under which the broker holds it now, or None when it does not have it.
+
+        Raises:
+            TaskRunning: a worker is running it.
+        """
+        return self.client.move(task_id, queue_name)
+
+    def move_many(self, task_ids: Iterable[str], queue_name: str) -> list[Moved]:
+        """As `move`, for each of the tasks; one that is running does not hold up the others."""
+        return self.client.move_many([Move(task_id) for task_id in task_ids], queue_name)
+
+    def pause(self, queue_name: str | None = None) -> None:
+        """Have no worker take a task from a queue, this one's own if none is named, until `resume`.
+
+        Raises:
+            UnsupportedByBroker: this broker cannot pause.
+        """
+        self.client.pause(self.queue_name if queue_name is None else queue_name)
+
+    def resume(self, queue_name: str | None = None) -> None:
+        """End the pause of a queue."""
+        self.client.resume(self.queue_name if queue_name is None else queue_name)
+
+    def paused(self) -> list[str]:
+        """Return the names of the broker's paused queues."""
+        return self.client.paused()
+
+    def workers(self) -> list[WorkerRecord]:
+        """Return the workers of the broker, each with what it runs.
+
+        Raises:
+            UnsupportedByBroker: this broker keeps no list of them.
+        """
+        return self.client.workers()
 
     def wait(self, task: Task | str, timeout: float | None = None) -> Any:
         """Wait for a task that was pushed with result_ttl, and return its result.

@@ -10,6 +10,7 @@ from alligator.gator import Gator
 from alligator.signing import unwrap
 
 from ..broker import open_gator
+from ..completing import task_ids
 from ..errors import NotFound
 from ..options import Command
 from ..session import Session, pass_session
@@ -24,7 +25,7 @@ gator show nightly --json | jq -r '.failures[-1].traceback'
 @click.command(
     "show", cls=Command, examples=EXAMPLES, fields=TASK_DETAILS, surplus="One id at a time."
 )
-@click.argument("task_id", metavar="ID")
+@click.argument("task_id", metavar="ID", shell_complete=task_ids)
 @pass_session
 def command(session: Session, task_id: str) -> None:
     """Show everything known about a task.
