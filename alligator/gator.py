@@ -17,9 +17,9 @@ from .backends.base import (
     FiveVerbs,
     Lease,
     Mended,
-    Move,
     Moved,
     Outcome,
+    Record,
     Release,
 )
 from .backends.five_verbs import complete
@@ -29,6 +29,7 @@ from .constants import ALL, DELAYED, RETRYING
 from .exceptions import InvalidTask, Snooze, TaskFailed
 from .interrupts import noting_interrupts
 from .leases import LeaseKeeper
+from .moving import move_many
 from .signing import Secrets
 from .tasks import Task
 from .trust import Trust
@@ -197,8 +198,11 @@ class Gator:
             for task, receipt in zip(tasks, receipts, strict=True):
                 task.task_id, task.queued = receipt
 
-    def entry(self, task: Task) -> Entry:
+    def entry(self, task: Task, queue_name: str | None = None) -> Entry:
         """Return what a push of the task hands to the broker.
+
+        Args:
+            queue_name: where it is to go, if that is not the Gator's own queue.
 
         Raises:
             InvalidTask: it would not run as it was meant.
@@ -208,12 +212,16 @@ class Gator:
             self.client.require(Capability.RESULTS)
         return Entry(
             task.task_id,
-            self.trust.seal(self.queue_name, task.task_id, execution.encode(task)),
+            self.seal(task.task_id, execution.encode(task), queue_name),
             task.delay_until,
             task.priority,
             task.depends_on,
             task.unique,
         )
+
+    def seal(self, task_id: str, body: bytes, queue_name: str | None = None) -> bytes:
+        """Return what the broker is to keep of a body: signed, if there is a secret."""
+        return self.trust.seal(queue_name or self.queue_name, task_id, body)
 
     # -- running ----------------------------------------------------------------------------
 
@@ -360,19 +368,33 @@ class Gator:
         return self.client.requeue_many(list(task_ids))
 
     def move(self, task_id: str, queue_name: str) -> str | None:
-        """Put a task into another queue, as it is.
+        """Put a task into another queue, as it is; one that is signed is signed anew, for that
+        queue.
 
         Returns:
             The id under which the broker holds it now, or None when it does not have it.
 
         Raises:
             TaskRunning: a worker is running it.
+            InvalidSetting: it is signed, and there is no secret here.
+            BadSignature: it is signed with another secret, or was altered.
         """
-        return self.client.move(task_id, queue_name)
+        self.client.require(Capability.MOVE)
+        record = self.client.find(task_id)
+        body = None if record is None else self.trust.resealed(record, queue_name)
+        return self.client.move(task_id, queue_name, body)
 
-    def move_many(self, task_ids: Iterable[str], queue_name: str) -> list[Moved]:
-        """As `move`, for each of the tasks; one that is running does not hold up the others."""
-        return self.client.move_many([Move(task_id) for task_id in task_ids], queue_name)
+    def move_many(self, tasks: Iterable[str | Record], queue_name: str) -> list[Moved]:
+        """As `move`, for each of the tasks; one that is running, or UNVERIFIED where `move` raises
+        BadSignature, does not hold up the others.
+
+        Args:
+            tasks: ids; or records, as `client.peek` returns, which spares a look at each.
+
+        Raises:
+            InvalidSetting: one is signed, and there is no secret here; none was moved.
+        """
+        return move_many(self.client, self.trust, tasks, queue_name)
 
     def pause(self, queue_name: str | None = None) -> None:
         """Have no worker take a task from a queue, this one's own if none is named, until `resume`.

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import BinaryIO
 
 import click
 
-from alligator.backends.base import Mended, Moved, Record
+from alligator.backends.base import Mended, Moved
+from alligator.gator import Gator
 
 from .dumping import dumped
-from .mending import Act
+from .mending import Act, Target
 
 
 class Backup:
@@ -21,8 +22,8 @@ class Backup:
     between, the file has tasks that are queued still, which `load` then leaves alone.
     """
 
-    def __init__(self, path: str) -> None:
-        """Open the file to append.
+    def __init__(self, path: str, gator: Gator) -> None:
+        """Open the file to append what is removed from the Gator's broker.
 
         Raises:
             UsageError: it cannot be written.
@@ -33,22 +34,17 @@ class Backup:
             raise click.UsageError(f"--backup {path!r} cannot be written: {error.strerror}") from (
                 error
             )
-        self._lines: dict[str, bytes] = {}
-
-    def seen(self, found: Iterable[Record]) -> Iterator[Record]:
-        """Yield tasks that are to be removed, having remembered how to write them."""
-        for record in found:
-            self._lines[record.task_id] = dumped(record).encode() + b"\n"
-            yield record
+        self._gator = gator
 
     def around(self, act: Act) -> Act:
-        """Return an act that removes tasks once they are written."""
+        """Return an act that removes selected tasks once they are written."""
 
-        def written(ids: Sequence[str]) -> list[Moved]:
-            lines = [self._lines.pop(task_id) for task_id in ids]
+        def written(targets: Sequence[Target]) -> list[Moved]:
+            found = [target.record for target in targets if target.record is not None]
+            lines = [dumped(self._gator, record).encode() + b"\n" for record in found]
             before = self._file.tell()
             self._write(lines)
-            answers = act(ids)
+            answers = act(targets)
             kept = [
                 line
                 for line, answer in zip(lines, answers, strict=True)

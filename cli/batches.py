@@ -13,6 +13,7 @@ from alligator.gator import Gator
 
 from .dumping import restored
 from .lines import BadLine, read_line, task_of, unsupported
+from .signatures import check_signature
 
 #: Lines in one push: beyond this a broker gets no faster, and others wait longer for it.
 LINES = 1000
@@ -152,14 +153,16 @@ class Preparer:
         if queue is None:
             queue = self._gator.queue_name
         client = self._gator.client
+        if "signed" in fields:
+            check_signature(self._gator.trust, fields["signed"], number)
         try:
             if not self._own_ids and fields.get("id") is not None:
                 client.require(Capability.CUSTOM_IDS)
             failures: list[Failure] = []
             if self._restore:
-                entry, failures = restored(self._gator, fields, line, number, own_id)
+                entry, failures = restored(self._gator, queue, fields, line, number, own_id)
             else:
-                entry = self._gator.entry(task_of(fields, line, number, own_id))
+                entry = self._gator.entry(task_of(fields, line, number, own_id), queue)
             client.check(queue, [entry])
         except UnsupportedByBroker as error:
             raise unsupported(error, number) from error

@@ -20,10 +20,12 @@ from alligator.backends.base import (
 from alligator.exceptions import AlligatorException
 from alligator.execution import encode
 from alligator.gator import Gator
+from alligator.signing import unwrap
 from alligator.tasks import Task
 
 from .checkpoint import FAR
 from .lines import BadLine, task_of
+from .signatures import signature_of
 from .types import rfc3339
 from .views import payload_of, task_name
 
@@ -31,12 +33,13 @@ _OPTIONS = ("backoff", "timeout", "result_ttl")
 _HOOKS = ("on_start", "on_success", "on_error")
 
 
-def dumped(record: Record) -> str:
-    """Return a task as one line of JSON."""
-    line = _call(record.body)
+def dumped(gator: Gator, record: Record) -> str:
+    """Return a task as one line of JSON: without its signature, but with what is known of it."""
+    body = unwrap(record.body)[1]
+    line = _call(body)
     if line is None:
         # No task that we know how to write: another class's body, or another program's.
-        line = {"body": base64.b64encode(record.body).decode()}
+        line = {"body": base64.b64encode(body).decode()}
     line = {"id": record.task_id, "queue": record.queue, **line}
     if record.due is not None:
         line["at"] = record.due
@@ -54,6 +57,8 @@ def dumped(record: Record) -> str:
         "pushed_at": rfc3339(record.pushed_at),
         "failures": [failure._asdict() for failure in record.failures],
     }
+    if signed := signature_of(gator, record):
+        line["signed"] = signed.value
     return json.dumps(line, ensure_ascii=False, separators=(",", ":"))
 
 
@@ -77,9 +82,10 @@ def _call(body: bytes) -> dict[str, Any] | None:
 
 
 def restored(
-    gator: Gator, fields: dict[str, Any], line: bytes, number: int, own_id: str
+    gator: Gator, queue: str, fields: dict[str, Any], line: bytes, number: int, own_id: str
 ) -> tuple[Entry, list[Failure]]:
-    """Return the entry of a dump's line, and its failures when it is to be in the failed set.
+    """Return the entry of a dump's line, and its failures when it is to be in the failed set of
+    `queue`.
 
     Such a task is pushed for a time that never comes, so that no worker takes it before it has
     failed.
@@ -96,9 +102,9 @@ def restored(
         # The place of the call is the body's, and the options are those beside it.
         fields = {**fields, "task": "a.body"}
         del fields["body"]
-    entry = gator.entry(task_of(fields, line, number, own_id))
+    entry = gator.entry(task_of(fields, line, number, own_id), queue)
     if body is not None:
-        entry = entry._replace(body=body)
+        entry = entry._replace(body=gator.seal(entry.task_id, body, queue))
     if failures:
         entry = entry._replace(delay_until=FAR, depends_on=())
     return entry, failures

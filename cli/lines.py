@@ -24,7 +24,7 @@ _KNOWN_PATHS = 10_000
 
 #: What a dump says besides, which a push has no use for.
 OF_A_DUMP = frozenset(
-    ("state", "attempts", "deliveries", "pushed_at", "failures", "worker", "lease_until")
+    ("state", "attempts", "deliveries", "pushed_at", "failures", "signed", "worker", "lease_until")
 )
 
 

@@ -88,7 +88,7 @@ class Sender:
             return self._client.push_many(queue, entries)
         if again and self._client.find(marker) is not None:
             return [Receipt(entry.task_id, True) for entry in entries]
-        with_marker = [*entries, self._gator.entry(_marker(marker))]
+        with_marker = [*entries, self._gator.entry(_marker(marker), queue)]
         return self._client.push_many(queue, with_marker)[:-1]
 
     def _left_unfailed(self, task_id: str) -> bool:

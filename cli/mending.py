@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any, TypeVar
+from typing import IO, Any, NamedTuple, TypeVar
 
 import click
 
@@ -32,10 +32,22 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 #: Why a task was left alone.
-REASONS = {Mended.MISSING: "no queue has it", Mended.RUNNING: "a worker is running it"}
+REASONS = {
+    Mended.MISSING: "no queue has it",
+    Mended.RUNNING: "a worker is running it",
+    Mended.UNVERIFIED: "it was altered, or signed with a secret that is not known here",
+}
+
+
+class Target(NamedTuple):
+    """A task to change: its id, and for one that was selected what the broker said of it."""
+
+    task_id: str
+    record: Record | None = None
+
 
 #: Changes tasks; answers for each, in their order, with the id that it has now.
-Act = Callable[[Sequence[str]], list[Moved]]
+Act = Callable[[Sequence[Target]], list[Moved]]
 
 
 @dataclass(frozen=True)
@@ -87,11 +99,11 @@ class Tally:
     left: dict[Mended, int] = field(default_factory=dict)
     told: list[str] = field(default_factory=list)
 
-    def add(self, batch: Sequence[str], answers: Sequence[Moved]) -> list[str]:
+    def add(self, batch: Sequence[Target], answers: Sequence[Moved]) -> list[str]:
         """Count a batch and return the ids of those that were changed."""
         self.matched += len(batch)
         changed = []
-        for task_id, (answer, held_as) in zip(batch, answers, strict=True):
+        for (task_id, _), (answer, held_as) in zip(batch, answers, strict=True):
             if answer is Mended.DONE:
                 changed.append(held_as)
                 continue
@@ -178,9 +190,8 @@ def _by_id(
 ) -> int:
     tally = Tally()
     out: Output | None = session.out
-    for changed in _batches(
-        session, given_ids(choice.ids, choice.ids_from), _tried(client, act, manner), tally, manner
-    ):
+    targets = map(Target, given_ids(choice.ids, choice.ids_from))
+    for changed in _batches(session, targets, _tried(client, act, manner), tally, manner):
         if out is None:
             continue
         try:
@@ -217,7 +228,12 @@ def _tried(client: Backend, act: Act, manner: Manner) -> Act:
 
 def same_ids(act: Callable[[Sequence[str]], list[Mended]]) -> Act:
     """Return the Act of a verb that leaves ids as they are."""
-    return lambda ids: [*map(Moved, act(ids), ids)]
+
+    def answered(targets: Sequence[Target]) -> list[Moved]:
+        ids = [target.task_id for target in targets]
+        return [*map(Moved, act(ids), ids)]
+
+    return answered
 
 
 def _selected(
@@ -264,9 +280,11 @@ def may_change(session: Session, verb: Verb, manner: Manner, count: Callable[[],
 def change(session: Session, found: Iterable[Record], act: Act, manner: Manner) -> Tally:
     """Change tasks as they are found."""
     tally = Tally()
-    ids = (record.task_id for record in found)
-    for _ in _batches(session, ids, act, tally, manner):
+    targets = (Target(record.task_id, record) for record in found)
+    for _ in _batches(session, targets, act, tally, manner):
         pass
+    if left := tally.left.get(Mended.UNVERIFIED):
+        session.out.note(f"{tasks(left)} left alone: {REASONS[Mended.UNVERIFIED]}")
     return tally
 
 
@@ -283,13 +301,13 @@ def tasks(count: int) -> str:
 
 
 def _batches(
-    session: Session, ids: Iterable[str], act: Act, tally: Tally, manner: Manner
+    session: Session, targets: Iterable[Target], act: Act, tally: Tally, manner: Manner
 ) -> Iterator[list[str]]:
     """Change batch after batch; yield the ids of those that were changed."""
     meter, pace = Meter("tasks", session.out.quiet), Pace(manner.rate)
-    source = iter(ids)
+    source = iter(targets)
     try:
-        while batch := list(dict.fromkeys(itertools.islice(source, pace.batch(BATCH)))):
+        while batch := _apart(itertools.islice(source, pace.batch(BATCH))):
             pace.wait(len(batch))
             with held_back():
                 changed = tally.add(batch, act(batch))
@@ -303,3 +321,8 @@ def _batches(
         raise
     finally:
         meter.clear()
+
+
+def _apart(targets: Iterable[Target]) -> list[Target]:
+    """Return each task once."""
+    return list({target.task_id: target for target in targets}.values())

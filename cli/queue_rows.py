@@ -26,9 +26,9 @@ def queue_rows(client: Backend, queues: Sequence[str] = ()) -> list[dict[str, An
 
 
 def queue_names(client: Backend) -> list[str]:
-    """Return the queues that hold a task, and those that are paused and may be empty."""
-    paused = client.paused() if Capability.PAUSE in client.capabilities else []
-    return sorted({*client.queues(), *paused})
+    """Return the queues that hold a task, are paused, or have seen one that ended: a counter that
+    vanished with a queue's last task would be of no use."""
+    return client.queues(empty=True)
 
 
 def _row(client: Backend, name: str) -> dict[str, Any]:

@@ -266,11 +266,12 @@ class Mended(StrEnum):
     DONE = "done"
     MISSING = "missing"  # no queue has it
     RUNNING = "running"  # a worker holds it, and nothing was changed
+    UNVERIFIED = "unverified"  # said by Gator: it is signed, with no secret that is known here
 
 
 class Move(NamedTuple):
     """A task to be moved; `body`, when given, takes the place of its own (a signed body names its
-    queue)."""
+    queue), and of whatever has come in its place since it was looked at."""
 
     task_id: str
     body: bytes | None = None
@@ -409,8 +410,13 @@ class Backend(abc.ABC):
     # -- looking and mending ------------------------------------------------------------------
 
     @abc.abstractmethod
-    def queues(self) -> list[str]:
-        """Return the names of all queues that hold a task, sorted."""
+    def queues(self, empty: bool = False) -> list[str]:
+        """Return the names of all queues that hold a task, sorted.
+
+        Args:
+            empty: and of those too that hold none and are paused, or have totals. A broker that
+                keeps neither has nothing to add.
+        """
 
     @abc.abstractmethod
     def counts(self, queue_name: str) -> Counts:
@@ -493,6 +499,10 @@ class Backend(abc.ABC):
     def paused(self) -> list[str]:
         """Return the names of the paused queues, sorted, of empty ones too."""
         raise self._lacking(Capability.PAUSE)
+
+    def forget(self, queue_name: str) -> None:  # noqa: B027 - who keeps no totals has nothing to do
+        """Set the totals of a queue that holds no task back, so that nothing is left of it but
+        perhaps its pause. One that holds a task is left alone."""
 
     # -- workers ----------------------------------------------------------------------------
 

@@ -176,7 +176,7 @@ class Client(Backend):
 
     # -- looking and mending ------------------------------------------------------------------
 
-    def queues(self) -> list[str]:
+    def queues(self, empty: bool = False) -> list[str]:
         with self._spare() as connection:
             return mending.queues(connection)
 

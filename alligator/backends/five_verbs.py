@@ -115,7 +115,7 @@ class FiveVerbBackend(Backend):
     def _cannot(self, what: str) -> NoReturn:
         raise UnsupportedByBroker(f"{type(self.verbs).__name__} has five verbs and cannot {what}")
 
-    def queues(self) -> list[str]:
+    def queues(self, empty: bool = False) -> list[str]:
         self._cannot("name its queues")
 
     def counts(self, queue_name: str) -> Counts:

@@ -225,9 +225,13 @@ class Client(Backend):
 
     # -- looking and mending ------------------------------------------------------------------
 
-    def queues(self) -> list[str]:
+    def queues(self, empty: bool = False) -> list[str]:
+        store = self._store
         with lock:
-            return sorted(self._store.queues)
+            names = set(store.queues)
+            if empty:
+                names |= store.paused | store.done.keys() | store.failed.keys()
+            return sorted(names)
 
     def counts(self, queue_name: str) -> Counts:
         with self._now() as now:
@@ -348,6 +352,12 @@ class Client(Backend):
     def paused(self) -> list[str]:
         with lock:
             return sorted(self._store.paused)
+
+    def forget(self, queue_name: str) -> None:
+        with lock:
+            if queue_name not in self._store.queues:
+                for totals in (self._store.done, self._store.failed):
+                    totals.pop(queue_name, None)
 
     # -- workers ----------------------------------------------------------------------------
 

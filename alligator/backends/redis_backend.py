@@ -135,8 +135,8 @@ class Client(Backend):
 
     # -- looking and mending ------------------------------------------------------------------
 
-    def queues(self) -> list[str]:
-        return sorted(name.decode() for name in self._link.call("queues"))
+    def queues(self, empty: bool = False) -> list[str]:
+        return sorted(name.decode() for name in self._link.call("queues", int(empty)))
 
     def counts(self, queue_name: str) -> Counts:
         waiting, delayed, retrying, running, blocked, failed, age, paused, done, failures = (
@@ -232,6 +232,9 @@ class Client(Backend):
 
     def paused(self) -> list[str]:
         return sorted(name.decode() for name in self._link.call("paused"))
+
+    def forget(self, queue_name: str) -> None:
+        self._link.call("forget", queue_name)
 
     # -- workers ----------------------------------------------------------------------------
 

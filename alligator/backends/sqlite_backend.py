@@ -198,9 +198,9 @@ class Client(Backend):
 
     # -- looking and mending ------------------------------------------------------------------
 
-    def queues(self) -> list[str]:
+    def queues(self, empty: bool = False) -> list[str]:
         with self._file.reading() as connection:
-            return views.queues(connection)
+            return views.queues(connection, empty)
 
     def counts(self, queue_name: str) -> Counts:
         self._catch_up([queue_name])
@@ -299,6 +299,10 @@ class Client(Backend):
     def paused(self) -> list[str]:
         with self._file.reading() as connection:
             return notes.paused(connection)
+
+    def forget(self, queue_name: str) -> None:
+        with self._file.writing() as connection:
+            notes.forget(connection, queue_name)
 
     # -- workers ----------------------------------------------------------------------------
 

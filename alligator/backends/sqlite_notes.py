@@ -1,4 +1,5 @@
-"""What a queue file notes beside its tasks: paused queues, and the workers that there are."""
+"""What a queue file notes beside its tasks: paused queues, what has ended, and the workers that
+there are."""
 
 from __future__ import annotations
 
@@ -18,6 +19,15 @@ def pause(connection: sqlite3.Connection, queue: str) -> None:
 
 def resume(connection: sqlite3.Connection, queue: str) -> None:
     connection.execute("DELETE FROM paused WHERE queue = ?", (queue,))
+
+
+def forget(connection: sqlite3.Connection, queue: str) -> None:
+    """Forget how many tasks of a queue have ended, if it holds none."""
+    connection.execute(
+        "DELETE FROM ended WHERE queue = ?1"
+        " AND NOT EXISTS (SELECT 1 FROM totals WHERE totals.queue = ?1)",
+        (queue,),
+    )
 
 
 def beat(connection: sqlite3.Connection, worker: WorkerRecord, ttl: float, now: float) -> None:

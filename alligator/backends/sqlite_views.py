@@ -19,8 +19,10 @@ _RECORD = (
 )
 
 
-def queues(connection: sqlite3.Connection) -> list[str]:
-    return [name for (name,) in connection.execute("SELECT DISTINCT queue FROM totals ORDER BY 1")]
+def queues(connection: sqlite3.Connection, empty: bool) -> list[str]:
+    tables = ("totals", "paused", "ended") if empty else ("totals",)
+    names = " UNION ".join(f"SELECT queue FROM {table}" for table in tables)
+    return sorted({name for (name,) in connection.execute(names)})
 
 
 def counts(connection: sqlite3.Connection, queue: str, now: float) -> Counts:

@@ -51,6 +51,7 @@ def command(session: Session, tasks: int) -> None:
         figures = {**_batched(client, queue, tasks), **_single(client, queue)}
     finally:
         client.drop_all(queue)
+        client.forget(queue)
     session.out.record({"broker": broker, "tasks": tasks, "batch": BATCH, **figures})
 
 

@@ -87,7 +87,7 @@ def _sqlite() -> Check:
 
 
 def _queues(client: Backend) -> Iterator[Check]:
-    for name in client.queues():
+    for name in client.queues(empty=True):
         counts = client.counts(name)
         if counts.paused:
             yield Check(f"queue {name}", False, "it is paused", f"gator resume {name}")

@@ -11,9 +11,10 @@ from typing import Any
 import click
 
 from alligator.backends.base import Backend, Record, State
+from alligator.gator import Gator
 
 from ..backup import Backup
-from ..broker import open_client
+from ..broker import open_gator
 from ..errors import FAILED
 from ..mending import Manner, Tally, change, chosen, manner_options, same_ids
 from ..options import Command
@@ -48,14 +49,16 @@ def command(session: Session, /, backup: str | None, **options: Any) -> int:
     """Remove a queue's tasks.
 
     Running ones stay, and count as skipped. Prints how many tasks matched, were removed (changed),
-    failed to be, or were skipped.
+    failed to be, or were skipped. A queue that is then empty is forgotten, with its totals, unless
+    tasks were selected.
     """
     choice, manner = chosen({"ids": (), "ids_from": None, **options})
     if State.RUNNING in choice.states:
         raise click.UsageError("--state running: a running task cannot be dropped, only waited for")
     if not (manner.yes or manner.dry_run or sys.stdin.isatty()):
         raise click.UsageError("drop removes tasks for good, and nobody is here to ask; add --yes")
-    client = open_client(session)
+    gator = open_gator(session)
+    client = gator.client
     queues = chosen_queues(client, choice.queue, choice.all_queues)
     states = chosen_states(client, choice.states)
     states = [state for state in states if state is not State.RUNNING]
@@ -74,13 +77,16 @@ def command(session: Session, /, backup: str | None, **options: Any) -> int:
     if manner.dry_run:
         changed, skipped = 0, running
     elif one_by_one:
-        tally = _removed(session, client, found(), backup, manner)
+        tally = _removed(session, gator, found(), backup, manner)
         matched, changed = tally.matched, tally.changed
         skipped = running + matched - changed
     else:
         # Tasks come and go between the count and the removal; the removal has the last word.
         changed = sum(client.drop(name, states) for name in queues)
         matched, skipped = changed, running
+    if not (manner.dry_run or choice.states or choice.wanted):
+        for name in client.queues(empty=True) if choice.all_queues else queues:
+            client.forget(name)
     if not matched + running:
         session.out.note(nothing_in(client, queues))
     session.out.record(
@@ -91,14 +97,14 @@ def command(session: Session, /, backup: str | None, **options: Any) -> int:
 
 
 def _removed(
-    session: Session, client: Backend, found: Iterator[Record], path: str | None, manner: Manner
+    session: Session, gator: Gator, found: Iterator[Record], path: str | None, manner: Manner
 ) -> Tally:
     """Remove tasks one by one, into a file that brings them back if one is named."""
-    act = same_ids(client.cancel_many)
+    act = same_ids(gator.client.cancel_many)
     if path is None:
         return change(session, found, act, manner)
-    with closing(Backup(path)) as backup:
-        return change(session, backup.seen(found), backup.around(act), manner)
+    with closing(Backup(path, gator)) as backup:
+        return change(session, found, backup.around(act), manner)
 
 
 def _count(client: Backend, queues: Sequence[str], states: Iterable[State]) -> int:

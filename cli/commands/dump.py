@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from ..broker import open_client
+from ..broker import open_gator
 from ..dumping import dumped
 from ..options import Command
 from ..selection import (
@@ -41,12 +41,13 @@ def command(
 
     In the format of `push --from`, with state, attempts and failures besides. Nothing is changed.
     """
-    client = open_client(session)
+    gator = open_gator(session)
+    client = gator.client
     queues = chosen_queues(client, queue, all_queues)
     chosen = chosen_states(client, states)
     empty = True
     for record in records(client, queues, chosen, 0, False, Filter(task, error, older_than)):
-        session.out.line(dumped(record))
+        session.out.line(dumped(gator, record))
         empty = False
     if empty:
         session.out.note(nothing_in(client, queues))

@@ -14,11 +14,9 @@ from alligator.gator import Gator
 
 from ..broker import open_gator
 from ..checks import COLUMNS, Check, report
-from ..completing import files
-from ..completing import queue_names as offered_queues
+from ..completing import files, queue_names
 from ..errors import FAILED, redacted
 from ..options import Command
-from ..queue_rows import queue_names
 from ..session import Session, pass_session
 from ..types import duration
 
@@ -53,7 +51,7 @@ BEAT_AGE = 20.0
     multiple=True,
     metavar="QUEUE",
     help="May be repeated; every queue when left out.",
-    shell_complete=offered_queues,
+    shell_complete=queue_names,
 )
 @pass_session
 def command(
@@ -102,7 +100,7 @@ def _queues(
     min_workers: int | None,
 ) -> Iterator[Check]:
     client = gator.client
-    for queue in queues or queue_names(client) or [gator.queue_name]:
+    for queue in queues or client.queues() or [gator.queue_name]:
         if max_depth is not None or max_age is not None:
             counts = client.counts(queue)
             if max_depth is not None:

@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
-from alligator.backends.base import Capability, Move, Moved, State
+from alligator.backends.base import Capability, Moved, State
 
-from ..broker import open_client
+from ..broker import open_gator
 from ..completing import queue_names
 from ..ids import id_arguments
-from ..mending import Verb, chosen, manner_options, mend
+from ..mending import Target, Verb, chosen, manner_options, mend
 from ..options import Command
 from ..selection import filter_options, queue_options
 from ..session import Session, pass_session
@@ -39,13 +39,14 @@ def command(session: Session, /, to: str, **options: Any) -> int:
     """Put tasks into another queue.
 
     By id, or as selected. A task keeps its state, time, priority, counts and failures, and is in
-    one of the two queues at any instant. A running one is left alone. Prints the ids, or for a
+    one of the two queues at any instant. A running one is left alone; a signed one is signed anew,
+    and needs the secret. Prints the ids, or for a
     selection how many matched, were moved (changed) or left alone (skipped).
     """
-    client = open_client(session)
-    client.require(Capability.MOVE)
+    gator = open_gator(session)
+    gator.client.require(Capability.MOVE)
 
-    def act(ids: Sequence[str]) -> list[Moved]:
-        return client.move_many([Move(task_id) for task_id in ids], to)
+    def act(targets: Sequence[Target]) -> list[Moved]:
+        return gator.move_many([target.record or target.task_id for target in targets], to)
 
-    return mend(session, client, replace(VERB, spares=to), act, *chosen(options))
+    return mend(session, gator.client, replace(VERB, spares=to), act, *chosen(options))

@@ -25,8 +25,8 @@ gator queues --json | jq -r 'select(.failed > 0).queue'
 def command(session: Session, watch: bool, every: float) -> int:
     """List the queues and how many tasks are in which state.
 
-    A queue exists while it holds a task or is paused. The oldest age is that of the first task in
-    line, in seconds since its push.
+    Those that hold a task, are paused, or have totals; drop forgets an empty one. The oldest age is
+    that of the first task in line, in seconds since its push.
     """
     client = open_client(session)
 

@@ -58,6 +58,20 @@ class TestPause:
         cli.ok("resume", "all", "empty")
         assert [row["paused"] for row in cli.json("queues")] == [False]
 
+    def test_a_queue_with_totals_is_shown_until_it_is_dropped(self, cli: Cli, given: Given) -> None:
+        given.done(given.task("shop.add"), b"1")
+        given.done(given.task("shop.add", queue="mail"), b"1")
+        for command in ("queues", "stats"):
+            rows = cli.json(command)
+            assert [(row["queue"], row["done_total"]) for row in rows] == [("all", 1), ("mail", 1)]
+        assert cli("health", "--min-workers", "1", "--json").stdout.count("mail") == 0
+        cli.ok("drop", "--yes", "--state", "failed")
+        assert len(cli.json("queues")) == 2
+        cli.ok("drop", "--yes")
+        assert [row["queue"] for row in cli.json("queues")] == ["mail"]
+        cli.ok("drop", "--all-queues", "--yes")
+        assert cli.json("queues") == []
+
     def test_beanstalkd_cannot(self, beanstalk_cli: Cli) -> None:
         for command in (("pause", "x"), ("resume", "x"), ("workers",)):
             assert beanstalk_cli(*command).exit_code == 5
@@ -261,7 +275,7 @@ def test_bench_measures_and_leaves_nothing(any_cli: Cli, given_any: Given) -> No
     (figures,) = any_cli.json("bench", "--tasks", "1000")
     assert figures["pushed_per_second"] > 0
     assert 0 < figures["cycle_p50"] <= figures["cycle_p99"]
-    assert given_any.states() == {}
+    assert given_any.client.queues(empty=True) == []
 
 
 def test_following_shows_what_comes(cli: Cli, given: Given) -> None:

@@ -70,6 +70,9 @@ def test_paused_queues_are_named_and_counted_as_such(client: Backend) -> None:
     assert client.paused() == ["a", "b"]
     assert [client.counts(name).paused for name in ("a", "b", "c")] == [True, True, False]
     assert client.queues() == ["b"]
+    assert client.queues(empty=True) == ["a", "b"]
+    client.forget("a")
+    assert client.queues(empty=True) == ["a", "b"]
     for name in ("a", "b", "c", "b"):
         client.resume(name)
     assert client.paused() == []

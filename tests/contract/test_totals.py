@@ -59,7 +59,31 @@ def test_totals_are_kept_when_the_queue_is_empty_and_apart_from_other_queues(
     settle(client, *map(Ack, client.reserve(["a", "b"], 5)))
 
     assert client.queues() == []
+    assert client.queues(empty=True) == ["a", "b"]
     assert [totals(make_client(), queue) for queue in ("a", "b", "c")] == [(2, 0), (3, 0), (0, 0)]
+
+
+def test_an_empty_queue_is_forgotten_and_counts_anew(client: Backend) -> None:
+    for end in (Ack, lambda lease: Fail(lease, failure())):
+        push(client)
+        settle(client, end(reserve(client)))
+
+    client.forget("all")  # it holds the failed one
+
+    assert totals(client) == (1, 1)
+    client.drop_all("all")
+    client.forget("all")
+    client.forget("never was")
+    assert client.queues(empty=True) == []
+    assert totals(client) == (0, 0)
+
+
+def test_a_queue_of_which_all_failed_is_known_too(client: Backend) -> None:
+    push(client)
+    settle(client, Fail(reserve(client), failure()))
+    client.drop_all("all")
+
+    assert client.queues(empty=True) == ["all"]
 
 
 def test_totals_add_up_after_a_thousand_mixed_outcomes(make_client: MakeClient) -> None:
