@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+
+from alligator.backends.base import Finding
 
 from .output import Columns
 from .session import Session
 
+#: One thing that was looked at.
+Check = Finding
+
 COLUMNS = Columns(names=("check", "ok", "detail", "remedy"), key="check", long={"detail": 30})
-
-
-class Check(NamedTuple):
-    """One thing that was looked at; `remedy` is for one that is not well."""
-
-    check: str
-    ok: bool
-    detail: str
-    remedy: str = ""
 
 
 def report(session: Session, checks: Iterable[Check]) -> bool:

@@ -284,6 +284,20 @@ class Moved(NamedTuple):
     task_id: str
 
 
+class Finding(NamedTuple):
+    """One thing that was looked at in how a broker is set up.
+
+    Attributes:
+        check: what was looked at, in a word or two.
+        remedy: what to do about it; "" when it is well.
+    """
+
+    check: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+
+
 class FinishedState(StrEnum):
     """How a task ended, as far as the broker can tell."""
 
@@ -545,6 +559,11 @@ class Backend(abc.ABC):
             BrokerUnreachable: no answer.
             BrokerRefused: it will not serve us, with the reason.
         """
+
+    def examine(self) -> list[Finding]:
+        """Look at how the broker is set up, for what could lose tasks, hold them up or let others
+        at them. What it refuses to work with, `ping` raises."""
+        return []
 
     @abc.abstractmethod
     def close(self) -> None:

@@ -36,6 +36,7 @@ from .base import (
     Capability,
     Counts,
     Entry,
+    Finding,
     Lease,
     Mended,
     Move,
@@ -314,6 +315,11 @@ class Client(Backend):
         with self._spare() as connection:
             (reply,) = connection.ask([b"stats"])
         return f"beanstalkd {jobs.read_yaml(reply.data)['version']}"
+
+    def examine(self) -> list[Finding]:
+        with self._spare() as connection:
+            (reply,) = connection.ask([b"stats"])
+        return mending.examine(jobs.read_yaml(reply.data))
 
     def close(self) -> None:
         with self._lock:

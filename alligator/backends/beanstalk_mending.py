@@ -6,15 +6,35 @@ the server then answers NOT_FOUND, the task counts as running, and whoever calle
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from . import beanstalk_job as jobs
-from .base import Counts, Mended, Record, State
+from .base import Counts, Finding, Mended, Record, State
 from .beanstalk_leases import RESERVE_NOW
 from .beanstalk_wire import WINDOW_COMMANDS, Connection, Reply
 
 # How the server counts the jobs of a tube, by its own names for their states.
 _COUNTED = tuple(f"current-jobs-{name}" for name in ("ready", "delayed", "reserved", "buried"))
+
+
+def examine(stats: Mapping[str, str]) -> list[Finding]:
+    """Look at what the server says of its own set-up."""
+    if stats["binlog-current-index"] == "0":
+        persistence = Finding(
+            "persistence",
+            False,
+            "off: a restart of the server loses every task",
+            "Start beanstalkd with -b FOLDER.",
+        )
+    else:
+        detail = "a log; a crash of the machine may lose what was acknowledged just before"
+        persistence = Finding("persistence", True, detail)
+    if stats["draining"] == "true":
+        draining = Finding("draining", False, "the server takes no new tasks", "Start it anew.")
+    else:
+        draining = Finding("draining", True, "the server takes new tasks")
+    limit = Finding("size of a task", True, f"{stats['max-job-size']} bytes at most")
+    return [persistence, draining, limit]
 
 
 def queues(connection: Connection) -> list[str]:

@@ -16,6 +16,7 @@ from .base import (
     Capability,
     Counts,
     Entry,
+    Finding,
     Finished,
     FinishedState,
     Lease,
@@ -285,6 +286,11 @@ class Client(Backend):
         name = "valkey" if "valkey_version" in facts else "redis"
         at = self._link.found()
         return f"{name.capitalize()} {facts[f'{name}_version']}" + (at and f" at {at}")
+
+    def examine(self) -> list[Finding]:
+        from .redis_examination import examine  # for operators; no worker needs it
+
+        return examine(self._link)
 
     def close(self) -> None:
         self._link.close()

@@ -29,6 +29,7 @@ from .base import (
     Capability,
     Counts,
     Entry,
+    Finding,
     Lease,
     Mended,
     Move,
@@ -342,6 +343,11 @@ class Client(Backend):
     def ping(self) -> str:
         with self._file.writing():
             return f"SQLite {sqlite3.sqlite_version}"
+
+    def examine(self) -> list[Finding]:
+        from .sqlite_examination import examine  # for operators; no worker needs it
+
+        return examine(self._file.path)
 
     def close(self) -> None:
         life, self._life = self._life, None

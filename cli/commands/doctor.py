@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import os
-import sqlite3
+import sys
 from collections.abc import Iterator
 
 import click
 
 from alligator.backends.base import Backend, Capability
-from alligator.dsn import parse, redact
-from alligator.exceptions import AlligatorException, BrokerError, MissingDriver
+from alligator.dsn import redact
+from alligator.exceptions import (
+    AlligatorException,
+    BrokerError,
+    BrokerUnreachable,
+    InvalidSetting,
+    MissingDriver,
+)
+from alligator.gator import Gator
 from alligator.utils import import_module
 
 from ..broker import dsn_in_force, dsn_source, open_gator
@@ -24,9 +31,6 @@ EXAMPLES = """
 gator doctor
 gator doctor --import app.tasks
 """
-
-#: The first SQLite without a bug that can lose commits when a checkpoint meets a writer.
-SQLITE_MENDED = (3, 51, 3)
 
 
 @click.command("doctor", cls=Command, examples=EXAMPLES, fields=COLUMNS.names)
@@ -46,6 +50,7 @@ def command(session: Session, imports: tuple[str, ...]) -> int:
 
     def checks() -> Iterator[Check]:
         yield from _broker(session)
+        yield Check("module path", True, f"{os.getcwd()}, then that of {sys.executable}")
         for name in imports:
             yield _module(name)
 
@@ -56,7 +61,10 @@ def _broker(session: Session) -> Iterator[Check]:
     dsn = dsn_in_force(session)
     yield Check("dsn", True, f"{redact(dsn)} ({dsn_source(session.settings)})")
     try:
-        client = open_gator(session).client
+        gator = open_gator(session)
+    except InvalidSetting as error:
+        yield Check("secret", False, str(error), "Mend the file of secrets.")
+        return
     except MissingDriver as error:
         yield Check("driver", False, str(error), "Install it.")
         return
@@ -65,25 +73,30 @@ def _broker(session: Session) -> Iterator[Check]:
         return
     try:
         # It refuses what would lose tasks by itself: an eviction policy, a network file system.
-        yield Check("broker", True, client.ping())
-        if parse(dsn).scheme == "sqlite":
-            yield _sqlite()
-        yield from _queues(client)
+        yield Check("broker", True, gator.client.ping())
+        yield from gator.client.examine()
+        yield _trust(gator)
+        yield from _queues(gator.client)
     except BrokerError as error:
         yield Check("broker", False, redacted(str(error), session.secrets), _remedy(error))
 
 
 def _remedy(error: BrokerError) -> str:
-    if type(error).__name__ == "BrokerUnreachable":
+    if isinstance(error, BrokerUnreachable):
         return "Is the server running, at this address and port, and let through by firewalls?"
-    return "The broker's answer above says what it wants."
+    # The last part of a refusal says what to do about it; see redis_driver.REMEDIES.
+    _, found, remedy = str(error).rpartition("; ")
+    return remedy if found else "The broker's answer says what it wants."
 
 
-def _sqlite() -> Check:
-    version = sqlite3.sqlite_version
-    if sqlite3.sqlite_version_info >= SQLITE_MENDED:
-        return Check("sqlite", True, version)
-    return Check("sqlite", True, f"{version}; checkpoints are taken under a lock, as it needs")
+def _trust(gator: Gator) -> Check:
+    try:
+        trust = gator.trust
+    except InvalidSetting as error:
+        return Check("trust", False, str(error), "Mend the variable, or the file that it names.")
+    signed = "only signed tasks run" if trust.keys else "tasks need no signature"
+    allowed = "those that GATOR_ALLOW has" if trust.allow else "of anything importable"
+    return Check("trust", True, f"{signed}, {allowed}")
 
 
 def _queues(client: Backend) -> Iterator[Check]:

@@ -239,38 +239,6 @@ class TestHealth:
         assert cli("health", "--live", str(beat)).exit_code == 1
 
 
-class TestDoctor:
-    def found(self, cli: Cli, *args: str) -> dict[str, dict[str, object]]:
-        result = cli("doctor", "--json", *args)
-        rows = [json.loads(line) for line in result.stdout.splitlines()]
-        assert result.exit_code == int(any(not row["ok"] for row in rows))
-        return {row["check"]: row for row in rows}
-
-    def test_a_sound_set_up(self, any_cli: Cli) -> None:
-        assert all(row["ok"] for row in self.found(any_cli).values())
-
-    def test_an_unreachable_broker(self, cli: Cli) -> None:
-        row = self.found(cli, "--dsn", "redis://127.0.0.1:1/0")["broker"]
-        assert row["ok"] is False
-        assert "running" in str(row["remedy"])
-
-    def test_a_module_that_is_not_there(self, cli: Cli) -> None:
-        found = self.found(cli, "--import", "json", "--import", "nosuch_module")
-        assert found["module json"]["ok"] is True
-        assert "no module named" in str(found["module nosuch_module"]["detail"])
-
-    def test_nobody_works_on_a_queue_with_waiting_tasks(self, cli: Cli, given: Given) -> None:
-        given.task("shop.add")
-        assert self.found(cli)["queue all"]["remedy"] == "gator worker -q all"
-        given.client.beat(a_worker(), 60)
-        assert self.found(cli)["queue all"]["ok"] is True
-        given.client.pause("all")
-        assert self.found(cli)["queue all"]["remedy"] == "gator resume all"
-
-    def test_a_wrong_dsn(self, cli: Cli) -> None:
-        assert self.found(cli, "--dsn", "redis://h/0?nosuch=1")["dsn"]["ok"] is False
-
-
 def test_bench_measures_and_leaves_nothing(any_cli: Cli, given_any: Given) -> None:
     (figures,) = any_cli.json("bench", "--tasks", "1000")
     assert figures["pushed_per_second"] > 0

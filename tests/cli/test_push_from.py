@@ -302,7 +302,7 @@ class TestCheckpoint:
                     except Exception:
                         process.kill()
             assert code == 0
-            eventually(lambda: one.json("queues") == [], "all is done", timeout=60)
+            one.ok("drain", "all", "--timeout", "60s")
         finally:
             worker.send_signal(signal.SIGTERM)
             worker.wait(30)
