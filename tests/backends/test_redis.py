@@ -401,7 +401,7 @@ def test_a_server_that_hides_its_settings_is_trusted(tmp_path: Path) -> None:
 def test_a_wrong_password_is_refused_and_not_shown(tmp_path: Path, user: str) -> None:
     with redis_server(tmp_path, "--requirepass", "right-secret") as server:
         client = Client(server.dsn.replace("//", f"//{user}"))
-        with pytest.raises(BrokerRefused, match="(user name and|wants a) password") as caught:
+        with pytest.raises(BrokerRefused, match=r"(user name and|wants a) password") as caught:
             client.push_many("all", entries(1))
         assert "secret" not in str(caught.value)
         right = Client(server.dsn.replace("//", "//:right-secret@"))

@@ -187,6 +187,40 @@ class TestWorkers:
         assert cli.ok("workers", "--stale", "--quiet") == "h:2\n"
         assert "shop.add" in cli.on_terminal("workers", columns=120)
 
+    @pytest.mark.parametrize("broker", ["cli", "redis_cli"])
+    def test_a_real_one_is_listed_counted_and_leaves(
+        self, broker: str, request: pytest.FixtureRequest, folder: Path
+    ) -> None:
+        one: Cli = request.getfixturevalue(broker)
+        go = folder / "go"
+        (folder / "secret").touch(0o600)
+        (folder / "secret").write_text("a secret of some length")
+        one.env["GATOR_SECRET_FILE"] = str(folder / "secret")
+        args = json.dumps([str(go)])
+        ids = [one.ok("push", "shop.wait_for", "--args", args).strip() for _ in range(3)]
+        enough = ("health", "-q", "all", "--min-workers", "1")
+        assert one(*enough).exit_code == 1
+        with one.start("worker", "-q", "all", "--threads", "2", stderr=-3) as worker:
+            eventually(
+                lambda: any(len(row["running"]) == 2 for row in one.json("workers")),
+                "it is listed with what it runs, and without what waits",
+            )
+            (row,) = one.json("workers")
+            assert (row["pid"], row["state"], row["queues"]) == (worker.pid, "alive", ["all"])
+            assert [(run["id"], run["task"]) for run in row["running"]] == [
+                (task_id, "shop.wait_for") for task_id in ids[:2]
+            ]
+            assert one(*enough).exit_code == 0
+            assert one("health", "-q", "mail", "--min-workers", "1").exit_code == 1
+            assert one.json("stats")[0]["workers"] == 1
+            go.touch()
+            one.ok("drain", "all", "--timeout", "30s")
+            eventually(lambda: one.json("workers")[0]["done"] == 3, "it says what it has done")
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(20) == 0
+        assert one.json("workers") == []
+        assert one(*enough).exit_code == 1
+
     def test_none(self, cli: Cli) -> None:
         assert cli("workers").stderr == "no worker is known\n"
 
