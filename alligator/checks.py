@@ -13,7 +13,10 @@ def at_least_zero(name: str, value: Any) -> Any:
     Raises:
         InvalidTask: it is not a number, below 0, or larger than JSON readers keep exactly.
     """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 2**53:
+    numeric = type(value) in (int, float) or (
+        isinstance(value, int | float) and not isinstance(value, bool)
+    )
+    if not numeric or not 0 <= value < 2**53:
         raise InvalidTask(f"{name} {value!r} is not a number of at least 0")
     return value
 
@@ -24,6 +27,6 @@ def whole(name: str, value: Any) -> int:
     Raises:
         InvalidTask: it is none.
     """
-    if isinstance(value, bool) or not isinstance(value, int):
+    if type(value) is not int and (isinstance(value, bool) or not isinstance(value, int)):
         raise InvalidTask(f"{name} {value!r} is not a whole number")
     return value

@@ -67,8 +67,10 @@ class Try(NamedTuple):
 
     def announce(self) -> None:
         """Tell `limited` that the limit's time begins now, or begins anew."""
+        if self.limited is None or (self.task.timeout is None and self.most is None):
+            return
         seconds = min(filter(None, (self.task.timeout, self.most)), default=None)
-        if seconds is not None and self.limited is not None:
+        if seconds is not None:
             self.limited(_limit(self.task, seconds, self.lease, self.trust))
 
 

@@ -19,6 +19,9 @@ from .retries import AnyBackoff, checked, from_wire, to_wire
 from .utils import DottedPath, dotted_path
 
 Hook = Callable[..., Any]
+
+#: What every body has.
+_REQUIRED = {"task_id", "retries", "async"}
 Finish = Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]]
 #: The options of a task that name functions.
 HOOKS = ("on_start", "on_success", "on_error")
@@ -192,14 +195,14 @@ class Task:
                 options[name] = {"module": path.module, "callable": path.name}
         if self.depends_on:
             options["depends_on"] = list(self.depends_on)
-        for name, value in (
-            ("delay_until", self.delay_until),
-            ("timeout", self.timeout),
-            ("backoff", to_wire(checked(self.backoff))),
-            ("result_ttl", self.result_ttl),
-        ):
-            if value:
-                options[name] = value
+        if self.delay_until:
+            options["delay_until"] = self.delay_until
+        if self.timeout:
+            options["timeout"] = self.timeout
+        if self.backoff and (backoff := to_wire(checked(self.backoff))):
+            options["backoff"] = backoff
+        if self.result_ttl:
+            options["result_ttl"] = self.result_ttl
         return options
 
     @classmethod
@@ -211,18 +214,16 @@ class Task:
                 async or is_async) or a value has the wrong type.
         """
         payload = body.load(data)
-        missing = {"task_id", "retries", "async"} - payload.keys()
-        if "is_async" in payload:  # Alligator 1.0 wrote it so
-            missing.discard("async")
-        if missing:
-            raise UndecodableTask(f"the body lacks {', '.join(sorted(missing))}")
+        if not payload.keys() >= _REQUIRED:
+            _accept_old_name(payload)
         try:
             task = cls(
                 task_id=payload["task_id"],
                 retries=payload["retries"],
-                is_async=payload["async"] if "async" in payload else payload["is_async"],
+                is_async=payload["async"],
             )
-            task._set_options(payload.get("options") or {})
+            if options := payload.get("options"):
+                task._set_options(options)
             if payload.get("callable") is not None:
                 args, kwargs = payload.get("args", []), payload.get("kwargs", {})
                 if not (isinstance(args, list) and isinstance(kwargs, dict)):
@@ -335,12 +336,19 @@ def new_id() -> str:
     Ids that grow with time are neighbours in a broker's index: SQLite fills twice as fast with them
     as with random ones.
     """
-    random = int.from_bytes(os.urandom(10))
-    number = time.time_ns() // 1_000_000 << 80 | random
-    number = number & ~(0xF << 76) | 7 << 76
-    number = number & ~(0b11 << 62) | 0b10 << 62
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    milliseconds, random = f"{time.time_ns() // 1_000_000:012x}", os.urandom(10).hex()
+    variant = "89ab"[int(random[3], 16) & 3]
+    return (
+        f"{milliseconds[:8]}-{milliseconds[8:]}-7{random[:3]}-{variant}{random[4:7]}-{random[7:19]}"
+    )
+
+
+def _accept_old_name(payload: dict[str, Any]) -> None:
+    if "is_async" in payload:  # Alligator 1.0 wrote it so
+        payload.setdefault("async", payload["is_async"])
+    missing = _REQUIRED - payload.keys()
+    if missing:
+        raise UndecodableTask(f"the body lacks {', '.join(sorted(missing))}")
 
 
 def _path(found: dict[str, Any]) -> DottedPath:

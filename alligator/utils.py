@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -125,6 +126,11 @@ def import_module(module_name: str) -> ModuleType:
     Raises:
         UnknownModuleError: it is not there, or raised (or exited) while it was imported.
     """
+    loaded = sys.modules.get(module_name)
+    if loaded is not None and not getattr(
+        getattr(loaded, "__spec__", None), "_initializing", False
+    ):
+        return loaded  # what importlib looks at first, too, and much quicker
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:

@@ -29,6 +29,15 @@ def ask(server: Server, *command: object) -> Any:
         connection.disconnect()
 
 
+def role(server: Server) -> str:
+    """Whether a server is a master or a slave; empty while it changes and closes connections."""
+    try:
+        answer: list[str] = ask(server, "ROLE")
+    except redis_py.ConnectionError:
+        return ""
+    return answer[0]
+
+
 def hosts(servers: list[Server]) -> str:
     """The servers as a DSN lists them."""
     return ",".join(f"127.0.0.1:{server.port}" for server in servers)
@@ -69,7 +78,7 @@ class Watched:
         old = self.master()
         old.kill()
         eventually(lambda: self.master() is not old, "no fail-over")
-        eventually(lambda: ask(self.master(), "ROLE")[0] == "master", "no new master")
+        eventually(lambda: role(self.master()) == "master", "no new master")
         return self.master()
 
 
@@ -149,6 +158,7 @@ class Cluster:
 
     def replica_of(self, master: Server) -> Server:
         """The replica that a master names."""
+        eventually(lambda: ask(master, "ROLE")[2], "the master knows no replica")
         _, _, ((_, port, _),) = ask(master, "ROLE")
         return next(node for node in self.nodes if node.port == int(port))
 

@@ -13,7 +13,7 @@ import pytest
 from alligator import Gator
 
 from ..servers import eventually
-from ..topologies import Cluster, ask, cluster, watched
+from ..topologies import Cluster, ask, cluster, role, watched
 from . import deeds
 from .conftest import StartWorker
 
@@ -112,7 +112,7 @@ def test_a_master_that_hands_over_while_it_lives_is_left(
         with flow_at(f"{servers.dsn}?replicas=1").running():
             ask(servers.sentinels[0], "SENTINEL", "FAILOVER", "main")
             eventually(lambda: servers.master() is not old, "no fail-over")
-            eventually(lambda: ask(old, "ROLE")[0] == "slave", "the old master stays one")
+            eventually(lambda: role(old) == "slave", "the old master stays one")
 
 
 @pytest.fixture(scope="module")
