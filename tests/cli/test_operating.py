@@ -8,6 +8,7 @@ import signal
 import socket
 import time
 from pathlib import Path
+from subprocess import DEVNULL
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -200,7 +201,8 @@ class TestWorkers:
         ids = [one.ok("push", "shop.wait_for", "--args", args).strip() for _ in range(3)]
         enough = ("health", "-q", "all", "--min-workers", "1")
         assert one(*enough).exit_code == 1
-        with one.start("worker", "-q", "all", "--threads", "2", stderr=-3) as worker:
+        worker = one.start("worker", "-q", "all", "--threads", "2", stderr=DEVNULL)
+        try:
             eventually(
                 lambda: any(len(row["running"]) == 2 for row in one.json("workers")),
                 "it is listed with what it runs, and without what waits",
@@ -218,6 +220,9 @@ class TestWorkers:
             eventually(lambda: one.json("workers")[0]["done"] == 3, "it says what it has done")
             worker.send_signal(signal.SIGTERM)
             assert worker.wait(20) == 0
+        finally:
+            worker.kill()
+            worker.wait()
         assert one.json("workers") == []
         assert one(*enough).exit_code == 1
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from base64 import b64decode
 from pathlib import Path
-from subprocess import CompletedProcess
+from subprocess import DEVNULL, PIPE, CompletedProcess
 
 import pytest
 
 from alligator.backends.base import State
 from alligator.gator import Gator
 
+from ..servers import eventually
 from .conftest import Cli, Given
 
 SECRET = "a secret of some length"
@@ -147,12 +148,20 @@ class TestLines:
         any_cli.ok("push", "--from", "-", input=lines)
         assert ran(any_cli.process("worker", "--burst", "-q", "all", "-q", "mail")) == 2
 
-    def test_a_checkpoint_is_signed_and_goes(
+    def test_the_markers_of_a_checkpoint_are_signed_too(
         self, cli: Cli, given: Given, secret_file: str
     ) -> None:
         cli.env["GATOR_SECRET_FILE"] = secret_file
-        lines = '{"task": "shop.add", "queue": "mail"}\n'
-        cli.ok("push", "--from", "-", "--checkpoint", str(cli.folder / "c"), input=lines)
+        args = ("push", "--from", "-", "--checkpoint", str(cli.folder / "note"))
+        with cli.start(*args, stdin=PIPE, stdout=DEVNULL) as push:
+            assert push.stdin is not None
+            push.stdin.write('{"task": "shop.add", "queue": "mail"}\n')
+            push.stdin.flush()
+            eventually(lambda: len(given.states()) == 2, "the line and its marker are queued")
+            shown = [cli.json("show", task_id)[0] for task_id in given.states()]
+            assert [(one["queue"], one["signed"]) for one in shown] == [("mail", "valid")] * 2
+            push.stdin.close()
+            assert push.wait(20) == 0
         assert list(given.states().values()) == [State.WAITING]
 
 
