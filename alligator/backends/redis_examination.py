@@ -45,8 +45,8 @@ def _memory(link: Link) -> Iterator[Finding]:
 def _persistence(link: Link) -> Iterator[Finding]:
     facts = read_info(link.ask("INFO", "persistence"))
     log = facts.get("aof_enabled") == "1"
-    snapshots = bool(_setting(link, "save"))
-    if not log and not snapshots:
+    snapshots = _setting(link, "save")
+    if not log and snapshots == "":
         yield Finding(
             "persistence",
             False,
@@ -63,13 +63,16 @@ def _persistence(link: Link) -> Iterator[Finding]:
             "Look at the server's log, and at the room on its disk.",
         )
         return
-    fsync = _setting(link, "appendfsync")
-    yield Finding("persistence", True, _LOSSES.get(fsync, "append-only file") if log else SNAPSHOTS)
+    if log:
+        detail = _LOSSES.get(_setting(link, "appendfsync"), "an append-only file")
+    else:
+        detail = SNAPSHOTS if snapshots else "no append-only file; snapshots are not known of"
+    yield Finding("persistence", True, detail)
 
 
 _WRITES = ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status")
 
-_LOSSES = {
+_LOSSES: dict[str | None, str] = {
     "always": "appendfsync always: what was acknowledged is on the disk",
     "everysec": "appendfsync everysec: a crash of the machine loses up to two seconds",
     "no": "appendfsync no: a crash of the machine loses what its system had not written",
@@ -79,13 +82,13 @@ _LOSSES = {
 SNAPSHOTS = "snapshots: a crash of the server loses what came after the last; see appendonly"
 
 
-def _setting(link: Link, name: str) -> str:
-    """Return a setting, "not known" where the server keeps it to itself."""
+def _setting(link: Link, name: str) -> str | None:
+    """Return a setting; None where the server keeps it to itself."""
     try:
         answer = link.ask("CONFIG", "GET", name)
     except BrokerRefused:
-        return "not known"
-    return answer[1].decode() if answer else "not known"
+        return None
+    return answer[1].decode() if answer else None
 
 
 def _clock(link: Link) -> Iterator[Finding]:
