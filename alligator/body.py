@@ -66,6 +66,23 @@ def _is_plain(value: Any) -> bool:
     return kind in _PLAIN
 
 
+def dump_read(payload: dict[str, Any]) -> str:
+    """Serialize a payload whose values were read from JSON: the looking back is left out, since
+    they can but come back equal. 1e999, which was read as infinity, is found by the encoder.
+
+    Raises:
+        As `dump`.
+    """
+    try:
+        text = _encode(payload)
+        text.encode()
+        if not _too_deep(payload, text):
+            return text
+    except (ValueError, RecursionError):
+        pass
+    return dump(payload)  # it says what is wrong
+
+
 def dump_result(value: Any) -> bytes:
     """Serialize what a task returned; what JSON cannot express is kept as its repr(), or as the
     name of its type when that fails too."""

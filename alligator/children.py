@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any
 
 from .backends.base import Lease
+from .beats import Begun
 from .channel import (
     GREETING,
     WORN,
@@ -91,6 +92,7 @@ class Child:
             os.close(tasks_out)
             os.close(outcomes_in)
         self.held: dict[int, Lease] = {}
+        self._given: dict[int, float] = {}  # when each of those was
         self.ready = False
         self.worn = False
         self.retired = False
@@ -165,6 +167,7 @@ class Child:
         self._last += len(leases)
         numbers = range(first, self._last + 1)
         self.held.update(zip(numbers, leases, strict=True))
+        self._given.update(dict.fromkeys(numbers, time.monotonic()))
         self._permits.give(numbers)  # before the tasks: a task without a permit counts as revoked
         self._unsent += frame([(n, tuple(lease)) for n, lease in zip(numbers, leases, strict=True)])
         self.send()
@@ -196,6 +199,7 @@ class Child:
             elif values[0] in self.held:
                 finished.append(unpack_outcome(values, self.held.pop(values[0])))
                 self._limits.pop(values[0], None)
+                del self._given[values[0]]
                 report = values[1:3]
         if report:
             self._hear(*report)  # the last one says it all
@@ -227,12 +231,26 @@ class Child:
         """Take back the leases that it has not begun."""
         if not self._waiting:
             return []
-        leases = [self.held.pop(number) for number in self._permits.take_all()]
+        numbers = self._permits.take_all()
+        leases = [self.held.pop(number) for number in numbers]
+        for number in numbers:
+            del self._given[number]
         # What it still holds has begun. It gets no more until it says that it could begin more:
         # what lay behind a task that runs long would lie there again.
         self._begun = self._last
         self._room = self._window = 0
         return leases
+
+    def begun(self) -> list[Begun]:
+        """What it runs, as far as can be told from here: all that it said to have begun, and what
+        it had room for besides. What lies ready is begun, or taken back, so soon that the time
+        since it was given will do for the time it runs."""
+        now = time.monotonic()
+        return [
+            (lease, now - self._given[number])
+            for number, lease in self.held.items()
+            if number <= self._begun + self._room
+        ]
 
     def age(self) -> float:
         """Seconds since it was started."""

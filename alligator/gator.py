@@ -10,13 +10,26 @@ from functools import cached_property
 from typing import Any, ParamSpec, Self
 
 from . import crashes, execution
-from .backends.base import Capability, Entry, FinishedState, FiveVerbs, Lease, Outcome, Release
+from .backends.base import (
+    Capability,
+    Entry,
+    FinishedState,
+    FiveVerbs,
+    Lease,
+    Mended,
+    Moved,
+    Outcome,
+    Record,
+    Release,
+)
 from .backends.five_verbs import complete
 from .backends.registry import client_class
+from .backends.roster import WorkerRecord
 from .constants import ALL, DELAYED, RETRYING
 from .exceptions import InvalidTask, Snooze, TaskFailed
 from .interrupts import noting_interrupts
 from .leases import LeaseKeeper
+from .moving import move_many
 from .signing import Secrets
 from .tasks import Task
 from .trust import Trust
@@ -185,8 +198,11 @@ class Gator:
             for task, receipt in zip(tasks, receipts, strict=True):
                 task.task_id, task.queued = receipt
 
-    def entry(self, task: Task) -> Entry:
+    def entry(self, task: Task, queue_name: str | None = None) -> Entry:
         """Return what a push of the task hands to the broker.
+
+        Args:
+            queue_name: where it is to go, if that is not the Gator's own queue.
 
         Raises:
             InvalidTask: it would not run as it was meant.
@@ -196,12 +212,16 @@ class Gator:
             self.client.require(Capability.RESULTS)
         return Entry(
             task.task_id,
-            self.trust.seal(self.queue_name, task.task_id, execution.encode(task)),
+            self.seal(task.task_id, execution.encode(task), queue_name),
             task.delay_until,
             task.priority,
             task.depends_on,
             task.unique,
         )
+
+    def seal(self, task_id: str, body: bytes, queue_name: str | None = None) -> bytes:
+        """Return what the broker is to keep of a body: signed, if there is a secret."""
+        return self.trust.seal(queue_name or self.queue_name, task_id, body)
 
     # -- running ----------------------------------------------------------------------------
 
@@ -326,6 +346,79 @@ class Gator:
         task = execution.decode(self.task_class, Lease(self.queue_name, task_id, data, ""))
         task.to_canceled()
         return task
+
+    def cancel_many(self, task_ids: Iterable[str]) -> list[Mended]:
+        """Take tasks off their queues; say of each whether that is done, it is missing or it runs,
+        and was left alone."""
+        return self.client.cancel_many(list(task_ids))
+
+    def requeue(self, task_id: str) -> bool:
+        """Make a failed, delayed, retrying or blocked task ready now, as if it had never run.
+
+        Returns:
+            False when the broker does not have it.
+
+        Raises:
+            TaskRunning: a worker is running it.
+        """
+        return self.client.requeue(task_id)
+
+    def requeue_many(self, task_ids: Iterable[str]) -> list[Mended]:
+        """As `requeue`, for each of the tasks; the answers are those of `cancel_many`."""
+        return self.client.requeue_many(list(task_ids))
+
+    def move(self, task_id: str, queue_name: str) -> str | None:
+        """Put a task into another queue, as it is; one that is signed is signed anew, for that
+        queue.
+
+        Returns:
+            The id under which the broker holds it now, or None when it does not have it.
+
+        Raises:
+            TaskRunning: a worker is running it.
+            InvalidSetting: it is signed, and there is no secret here.
+            BadSignature: it is signed with another secret, or was altered.
+        """
+        self.client.require(Capability.MOVE)
+        record = self.client.find(task_id)
+        body = None if record is None else self.trust.resealed(record, queue_name)
+        return self.client.move(task_id, queue_name, body)
+
+    def move_many(self, tasks: Iterable[str | Record], queue_name: str) -> list[Moved]:
+        """As `move`, for each of the tasks; one that is running, or UNVERIFIED where `move` raises
+        BadSignature, does not hold up the others.
+
+        Args:
+            tasks: ids; or records, as `client.peek` returns, which spares a look at each.
+
+        Raises:
+            InvalidSetting: one is signed, and there is no secret here; none was moved.
+        """
+        return move_many(self.client, self.trust, tasks, queue_name)
+
+    def pause(self, queue_name: str | None = None) -> None:
+        """Have no worker take a task from a queue, this one's own if none is named, until `resume`.
+
+        Raises:
+            UnsupportedByBroker: this broker cannot pause.
+        """
+        self.client.pause(self.queue_name if queue_name is None else queue_name)
+
+    def resume(self, queue_name: str | None = None) -> None:
+        """End the pause of a queue."""
+        self.client.resume(self.queue_name if queue_name is None else queue_name)
+
+    def paused(self) -> list[str]:
+        """Return the names of the broker's paused queues."""
+        return self.client.paused()
+
+    def workers(self) -> list[WorkerRecord]:
+        """Return the workers of the broker, each with what it runs.
+
+        Raises:
+            UnsupportedByBroker: this broker keeps no list of them.
+        """
+        return self.client.workers()
 
     def wait(self, task: Task | str, timeout: float | None = None) -> Any:
         """Wait for a task that was pushed with result_ttl, and return its result.

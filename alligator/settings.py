@@ -36,6 +36,7 @@ class WorkerSettings:
         log_format, log_level: see `logs`.
         allow: patterns of what may run; empty leaves it to the environment. See `trust`.
         secret_file: where the secrets are; None leaves it to the environment.
+        heartbeat_file: touched every few seconds while the loop goes round; "" is none.
     """
 
     dsn: str
@@ -55,3 +56,4 @@ class WorkerSettings:
     log_level: str = "info"
     allow: tuple[str, ...] = ()
     secret_file: str | None = None
+    heartbeat_file: str = ""

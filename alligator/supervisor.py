@@ -15,16 +15,18 @@ import selectors
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from . import crashes
 from .backends.base import Backend, Capability, Fail, Lease, Outcome, Release
 from .backoff import Backoff
+from .beats import Pulse
 from .child import NOT_READY
 from .children import Child, reap_strays
 from .dealing import Dealer
 from .exceptions import AlligatorException, BrokerError, UnsupportedByBroker
 from .gator import Gator
+from .heartbeat import Heartbeat
 from .logs import configure
 from .redaction import learn
 from .settings import WorkerSettings
@@ -74,8 +76,10 @@ class Supervisor:
         self._said_so = False
         self._dealer = Dealer(self._children, settings.max_tasks, settings.max_deaths)
         self._client.hurry = lambda: self._signals.stopping
+        self._pulse = Pulse(self._client, self._queues, settings.processes)
         self._broker = Backoff()
         self._starts = Backoff()
+        self._heartbeat = Heartbeat(settings.heartbeat_file)
         self._ever_ready = False
         self._not_ready = False
 
@@ -99,10 +103,13 @@ class Supervisor:
             if self._settings.reload:
                 stack.enter_context(watching(self._settings.imports, self._signals.ask_to_reload))
             self._selector.register(self._signals, selectors.EVENT_READ)
+            self._heartbeat.ready()
             try:
                 return self._loop()
             finally:
+                self._heartbeat.stopping()
                 self._end_children()
+                self._leave()
                 self._client.close()
                 log.info("stopped")
 
@@ -110,6 +117,7 @@ class Supervisor:
 
     def _loop(self) -> int:
         while True:
+            self._heartbeat.beat()
             self._heed_signals()
             self._collect()
             if self._children_never_ready():
@@ -118,6 +126,7 @@ class Supervisor:
             self._start_children()
             self._extend()
             self._exchange()
+            self._beat()
             if len(self._signals.stops) > 1:
                 return 128 + self._signals.stops[-1]
             if self._over():
@@ -161,11 +170,11 @@ class Supervisor:
         """The monotonic times at which the loop has something to do even if nothing happens."""
         yield time.monotonic() + IDLE_SECONDS
         yield self._signals.drain_until
+        yield self._heartbeat.due
         if self._unsettled():  # dealt, and found no child
             yield 0.0
         away = self._broker.waiting()
-        if away:
-            yield self._broker.until
+        yield self._broker.until if away else self._pulse.due_at
         if self._missing() and not self._signals.stopping:
             yield self._starts.until
         for until in (self._dealer.quiet_until, self._dealer.postponed):
@@ -230,6 +239,7 @@ class Supervisor:
             self._step_back(error)
             return None
         self._broker_answered()
+        self._pulse.count(self._outcomes, settled.accepted)
         for outcome, accepted in zip(self._outcomes, settled.accepted, strict=True):
             if not accepted:
                 log.warning(
@@ -268,6 +278,23 @@ class Supervisor:
                 "lost its lease; another worker may run it too",
                 extra={"task_id": lease.task_id, "queue": lease.queue},
             )
+
+    def _beat(self) -> None:
+        """Have operators see this worker, and what it runs."""
+        if not self._pulse.due() or self._broker.waiting():
+            return
+        try:
+            with self._signals.talking():
+                self._pulse.beat([begun for child in self._children for begun in child.begun()])
+        except BrokerError as error:
+            self._step_back(error)
+
+    def _leave(self) -> None:
+        if self._broker.failures:  # it has been asked often enough
+            return
+        self._signals.hang_up_within(LAST_WORDS)
+        with suppress(BrokerError), self._signals.talking():
+            self._pulse.leave()
 
     def _broker_answered(self) -> None:
         if self._broker.reset():

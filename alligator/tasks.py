@@ -39,6 +39,9 @@ class Task:
         func, func_args, func_kwargs: the call.
     """
 
+    #: Writes the body; whoever has read the arguments from JSON can do it faster.
+    _dump = staticmethod(body.dump)
+
     def __init__(
         self,
         task_id: str | None = None,
@@ -86,7 +89,7 @@ class Task:
         """
         if reserved:
             is_async = _reserved_async(reserved)
-        self.task_id = _new_id() if task_id is None else task_id
+        self.task_id = new_id() if task_id is None else task_id
         self.retries = whole("retries", at_least_zero("retries", retries))
         self.is_async = bool(is_async)
         self.on_start = on_start
@@ -170,7 +173,7 @@ class Task:
         if self.func is None:
             raise InvalidTask(f"task {self.task_id!r} has nothing to call; use to_call first")
         path = dotted_path(self.func)
-        return body.dump(
+        return self._dump(
             {
                 "task_id": self.task_id,
                 "retries": self.retries,
@@ -327,7 +330,7 @@ class Task:
             error.add_note(f"its on_error hook raised {type(second).__name__}: {second}")
 
 
-def _new_id() -> str:
+def new_id() -> str:
     """Return a UUID of version 7 (RFC 9562): milliseconds, then 74 random bits.
 
     Ids that grow with time are neighbours in a broker's index: SQLite fills twice as fast with them

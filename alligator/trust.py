@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Self
 
 from .allow import ALLOW_VARIABLE, AllowList
+from .backends.base import Record
+from .exceptions import InvalidSetting
 from .settings import WorkerSettings
 from .signing import FILE_VARIABLE, Keys, Secrets, read_secrets, unwrap
 from .tasks import Task
@@ -71,6 +73,24 @@ class Trust:
         if self.keys is None:
             return unwrap(data)[1]
         return self.keys.verify(queue, task_id if self.binds_ids else "", data)
+
+    def resealed(self, record: Record, queue: str) -> bytes | None:
+        """Return what the broker is to keep of a task that goes to another queue: its signature
+        names the one it is in. None when that is what it keeps already.
+
+        Raises:
+            InvalidSetting: it is signed, and there are no keys to sign it anew.
+            BadSignature: it is signed with none of the keys. To sign it anew would vouch for it.
+        """
+        if record.queue == queue or not unwrap(record.body)[0]:
+            return None
+        if self.keys is None:
+            raise InvalidSetting(
+                f"task {record.task_id!r} is signed for queue {record.queue!r}, and there is no "
+                f"secret here to sign it for {queue!r}; name the file with {FILE_VARIABLE}"
+            )
+        body = self.unseal(record.queue, record.task_id, record.body)
+        return self.seal(queue, record.task_id, body)
 
     def admit(self, task: Task) -> None:
         """Hold the task to the allow list.

@@ -18,6 +18,7 @@ from typing import Any, Self
 from .allow import AllowList
 from .backends.base import Defer, Fail, Lease, Release, Retry
 from .backoff import Backoff
+from .beats import Begun, Pulse, beating
 from .constants import ALL
 from .crashes import MAX_DEATHS
 from .exceptions import BrokerError
@@ -25,6 +26,9 @@ from .execution import Done
 from .gator import Gator
 
 log = logging.getLogger("alligator.worker")
+
+#: Seconds that a worker has to live before operators see it: many run one task and are gone.
+_SETTLING_IN = 0.2
 
 
 class Worker:
@@ -76,6 +80,8 @@ class Worker:
         self._looping = False
         self._next: Lease | None = None
         self._done: Done | None = None  # run, and not settled yet
+        self._runs: tuple[Lease, float] | None = None  # since that monotonic time
+        self._pulse: Pulse | None = None
         self._wake: _Wake | None = None
 
     # -- what it says -------------------------------------------------------------------------
@@ -122,7 +128,8 @@ class Worker:
         self.starting()
         self._looping = True
         try:
-            with _Wake() as self._wake, self._signals():
+            self._pulse = Pulse(self.gator.client, self._queues, 1, first=_SETTLING_IN)
+            with _Wake() as self._wake, self._signals(), beating(self._pulse, self._begun):
                 self._loop(self._wake)
         finally:
             self._wake = None
@@ -143,9 +150,17 @@ class Worker:
             lease = self._take()
             if lease is None:
                 return False
-            self._done = self.gator.run_lease(lease, self._trust, self.max_deaths)
+            self._runs = lease, time.monotonic()
+            try:
+                self._done = self.gator.run_lease(lease, self._trust, self.max_deaths)
+            finally:
+                self._runs = None
         self._settle(self._done)
         return True
+
+    def _begun(self) -> list[Begun]:
+        runs = self._runs
+        return [] if runs is None else [(runs[0], time.monotonic() - runs[1])]
 
     def _take(self) -> Lease | None:
         lease, self._next = self._next, None
@@ -163,6 +178,8 @@ class Worker:
         fresh = self.gator.settle(done.outcome, self._queues, 1 if more else 0)
         self._next = fresh[0] if fresh else None
         self._done = None
+        if self._pulse is not None:
+            self._pulse.count([done.outcome], [True])
         self.tasks_complete += 1
         self._report(done)
 

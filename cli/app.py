@@ -21,23 +21,41 @@ COMMANDS = {
     "peek": "List tasks.",
     "show": "Show everything known about a task.",
     "run-task": "Run one task here, now.",
+    "wait": "Wait until tasks have ended.",
+    "result": "Print what a task returned.",
+    "retry": "Have failed tasks run once more.",
     "cancel": "Take tasks off their queue.",
     "drop": "Remove a queue's tasks.",
+    "move": "Put tasks into another queue.",
+    "dump": "Write tasks as JSON, one a line.",
+    "load": "Bring back tasks that dump, or drop --backup, wrote.",
     "queues": "List the queues and how many tasks are in which state.",
+    "stats": "Show how the queues are doing.",
+    "pause": "Have no worker take tasks from a queue.",
+    "resume": "Have workers take tasks from a paused queue again.",
+    "drain": "Wait until a queue is empty.",
+    "workers": "List the workers and what they run.",
+    "health": "Say whether all is well, by the exit code: 0 or 1.",
+    "doctor": "Say what is wrong with this set-up, and how to mend it.",
+    "bench": "Measure this broker, in a queue of its own that is removed at the end.",
     "ping": "Ask the broker whether it answers.",
+    "config": "Show which settings are in force, and where they come from.",
+    "completion": "Print the script that has a shell complete gator's words.",
+    "help": "Show the help of a command.",
 }
 
-ALIASES = {"enqueue": "push", "ls": "peek", "purge": "drop"}
+#: What a shell asks for completions with.
+COMPLETE = "_GATOR_COMPLETE"
+
+ALIASES = {"enqueue": "push", "ls": "peek", "requeue": "retry", "purge": "drop", "info": "stats"}
 
 #: What other queues call it, where the spelling leads nowhere.
 ELSEWHERE = {
-    "retry": "run-task",
-    "requeue": "run-task",
+    "redrive": "retry",
+    "rerun": "retry",
     "list": "peek",
     "inspect": "show",
-    "info": "queues",
-    "stats": "queues",
-    "status": "queues",
+    "status": "stats",
     "delete": "cancel",
     "remove": "cancel",
     "revoke": "cancel",
@@ -92,6 +110,11 @@ class App(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run gator and exit; click's own main has other exit codes than ours."""
+        if asked := os.environ.get(COMPLETE):
+            # click's own main would look at it; so must ours.
+            from click.shell_completion import shell_complete
+
+            raise SystemExit(shell_complete(self, {}, "gator", COMPLETE, asked))
         raise SystemExit(guard.run(self, *args, **kwargs))
 
 

@@ -19,6 +19,9 @@ from alligator.signing import read_secrets
 from .errors import CliError
 from .session import Session, Settings
 
+#: Where the DSN comes from when nobody names one.
+OWN = "default"
+
 
 def open_gator(
     session: Session, queue: str | None = None, allow: Sequence[str] | None = None
@@ -65,16 +68,24 @@ def find_dsn(settings: Settings) -> str:
     Raises:
         UsageError: a DSN file that cannot be read, or is empty.
     """
+    source = dsn_source(settings)
+    if source == "--dsn":
+        return settings.dsn or ""
+    if source == "--dsn-file":
+        return _read_dsn(settings.dsn_file or "", source)
+    if source == "GATOR_DSN_FILE":
+        return _read_dsn(os.environ[source], source)
+    return _own_queue() if source == OWN else os.environ[source]
+
+
+def dsn_source(settings: Settings) -> str:
+    """Return the option or variable that the DSN comes from; OWN for none."""
     if settings.dsn:
-        return settings.dsn
+        return "--dsn"
     if settings.dsn_file:
-        return _read_dsn(settings.dsn_file, "--dsn-file")
-    for name in ("GATOR_DSN", "ALLIGATOR_DSN"):
-        if dsn := os.environ.get(name):
-            return dsn
-    if path := os.environ.get("GATOR_DSN_FILE"):
-        return _read_dsn(path, "GATOR_DSN_FILE")
-    return _own_queue()
+        return "--dsn-file"
+    variables = ("GATOR_DSN", "ALLIGATOR_DSN", "GATOR_DSN_FILE")
+    return next((name for name in variables if os.environ.get(name)), OWN)
 
 
 def _read_dsn(path: str, source: str) -> str:

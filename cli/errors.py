@@ -94,12 +94,13 @@ def describe(error: BaseException) -> tuple[str, str]:
         return error.format_message(), f"Try '{path} --help'."
     if isinstance(error, click.ClickException):
         return error.format_message(), ""
+    notes = "\n".join(getattr(error, "__notes__", ()))
     if isinstance(error, Terminated):
-        return "stopped by SIGTERM", "\n".join(getattr(error, "__notes__", ()))
+        return "stopped by SIGTERM", notes
     if isinstance(error, KeyboardInterrupt | click.Abort):
-        return "interrupted", "\n".join(getattr(error, "__notes__", ()))
+        return "interrupted", notes
     if _library_code(error) is not None:
-        return str(error), ""
+        return str(error), notes
     kind = type(error).__name__
     if isinstance(error, OSError):  # a full disk under stdout, say
         return str(error.strerror or error), ""

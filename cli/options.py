@@ -8,8 +8,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from .completing import files, words
 from .session import Session
-from .types import field_names, output_format
+from .types import FORMATS, field_names, output_format
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -50,12 +51,19 @@ def global_options(of_group: bool) -> list[click.Option]:
         # These two have their variables read in `session`: a file named by an option goes before
         # a DSN in the environment, which click's own order could not say.
         option("--dsn", env=False, metavar="DSN", help="The broker; GATOR_DSN has it otherwise."),
-        option("--dsn-file", env=False, metavar="FILE", help="A file with the DSN in it."),
+        option(
+            "--dsn-file",
+            env=False,
+            metavar="FILE",
+            shell_complete=files,
+            help="A file with the DSN in it.",
+        ),
         # Read by the library, which tasks that push others use as well.
         option(
             "--secret-file",
             env=False,
             metavar="FILE",
+            shell_complete=files,
             help="Secrets that sign and verify tasks, one a line; GATOR_SECRET_FILE names it "
             "otherwise.",
         ),
@@ -64,6 +72,7 @@ def global_options(of_group: bool) -> list[click.Option]:
             "--format",
             type=output_format,
             metavar="FORMAT",
+            shell_complete=words(FORMATS),
             help="json, tsv, csv, table, or any format that tabulate knows.",
         ),
         option("--fields", type=field_names, metavar="A,B", help="Only these, in this order."),

@@ -134,6 +134,8 @@ class Output:
             Output(format, color=self.color).rows(pairs, Columns(("field", "value")))
 
     def _chosen(self, columns: Columns) -> tuple[str, ...]:
+        if self.format == "prometheus":
+            raise click.UsageError("--format prometheus: only gator stats has it")
         for name in self.fields:
             if name not in columns.names:
                 raise click.UsageError(

@@ -13,6 +13,7 @@ import click
 from alligator.backends.base import Backend, Capability, Record, State
 from alligator.constants import ALL
 
+from .completing import queue_names, words
 from .suggest import did_you_mean
 from .types import STATES, duration, state
 from .views import last_error, payload_of, task_name
@@ -60,10 +61,17 @@ def queue_options(command: F) -> F:
             type=state,
             multiple=True,
             metavar="STATE",
+            shell_complete=words(STATES),
             help=f"{', '.join(STATES)}; may be repeated.",
         ),
         click.option("--all-queues", is_flag=True, help="Every queue."),
-        click.option("-q", "--queue", metavar="QUEUE", help="The queue; 'all' when left out."),
+        click.option(
+            "-q",
+            "--queue",
+            metavar="QUEUE",
+            shell_complete=queue_names,
+            help="The queue; 'all' when left out.",
+        ),
     ):
         command = option(command)
     return command

@@ -22,7 +22,7 @@ from .suggest import did_you_mean
 STATES = ("waiting", "delayed", "retrying", "blocked", "running", "failed")
 
 #: Formats that need no tabulate.
-FORMATS = ("json", "tsv", "csv", "table")
+FORMATS = ("json", "tsv", "csv", "table", "prometheus")
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
@@ -40,6 +40,15 @@ def duration(text: str) -> float:
     if not re.fullmatch(f"({_PART})+", text):
         raise click.BadParameter(f"{text!r} is no duration; write 30, 30s, 5m, 2h, 1d or 1h30m")
     return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PART, text))
+
+
+def rate(text: str) -> float:
+    """Read how many a second: 100/s, 6000/m, 100."""
+    found = re.fullmatch(rf"({_NUMBER})(?:/(s|m|h|d))?", str(text).strip())
+    a_second = float(found[1]) / _UNITS[found[2] or "s"] if found else 0.0
+    if a_second <= 0:
+        raise click.BadParameter(f"{text!r} is no rate; write 100/s, 6000/m or 100 (a second)")
+    return a_second
 
 
 def size(text: str) -> int:
@@ -181,17 +190,22 @@ def _no_constant(name: str) -> None:
 
 def _pointed_out(error: json.JSONDecodeError, name: str) -> str:
     """Say where a JSON text breaks, with a caret under the place."""
-    lines = error.doc.split("\n")
-    line = lines[error.lineno - 1].rstrip("\r")
-    # What fits on a line around the place; a tab would put the caret elsewhere.
-    start = max(0, error.colno - 40)
-    shown = line[start : start + 72].replace("\t", " ")
-    caret = " " * (error.colno - 1 - start) + "^"
+    place = f"{name} breaks at line {error.lineno}, column {error.colno}: {error.msg}"
     return (
-        f"{name} breaks at line {error.lineno}, column {error.colno}: {error.msg}\n"
-        f"  {shown}\n  {caret}\n"
+        f"{place}\n{pointed_at(error.doc, error.pos)}\n"
         "Quote it once for the shell, and text in double quotes: '[\"text\", 1]'"
     )
+
+
+def pointed_at(text: str, place: int) -> str:
+    """Return the line of `text` that character number `place` is in, with a caret under it."""
+    start_of_line = text.rfind("\n", 0, place) + 1
+    line = text[start_of_line:].partition("\n")[0].rstrip("\r")
+    column = place - start_of_line
+    # What fits on a line around the place; a tab would put the caret elsewhere.
+    start = max(0, column - 39)
+    shown = line[start : start + 72].replace("\t", " ")
+    return f"  {shown}\n  {'^':>{column - start + 1}}"
 
 
 def _kind(value: object) -> str:

@@ -1,6 +1,16 @@
 """Sphinx settings; `sh tests/run` builds with warnings as errors."""
 
+import sys
+from pathlib import Path
+
 from alligator import __version__
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from generate import stale
+
+if files := stale():
+    raise SystemExit(f"{', '.join(files)} differ from the commands; run python docs/generate.py")
 
 project = "Alligator"
 author = "the Alligator authors"

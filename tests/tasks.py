@@ -57,6 +57,12 @@ def lines(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.exists() else []
 
 
+def wait_for_file(path: str) -> None:
+    """Return once there is such a file."""
+    while not Path(path).exists():
+        time.sleep(0.01)
+
+
 def fail(*_args: Any) -> None:
     raise ValueError("no such user")
 

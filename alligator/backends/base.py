@@ -16,7 +16,8 @@ The life of a task, by the verb that moves it::
       └──► blocked ── the last task it depends on is acked ──► waiting | delayed
 
 `claim` takes a task into running from every other state; `cancel` and `drop_all` remove it from
-every state but running.
+every state but running; `move_many` puts it into another queue, in the state it is in, from every
+state but running.
 """
 
 from __future__ import annotations
@@ -32,7 +33,14 @@ from contextlib import contextmanager
 from enum import StrEnum
 from typing import ClassVar, NamedTuple, Protocol
 
-from ..exceptions import BodyTooLarge, InvalidName, InvalidTask, UnsupportedByBroker
+from ..exceptions import (
+    BodyTooLarge,
+    InvalidName,
+    InvalidTask,
+    TaskRunning,
+    UnsupportedByBroker,
+)
+from .roster import WorkerRecord
 
 #: Seconds a reserved task stays with its worker unless extended; the DSN option `lease` overrides.
 DEFAULT_LEASE = 10.0
@@ -77,6 +85,10 @@ class Capability(StrEnum):
     TIMED_LEASES = "end a lease by time alone"
     RETRYING = "tell retrying tasks from delayed ones"
     SUBSECOND = "delay by parts of a second"
+    MOVE = "move tasks to another queue"
+    PAUSE = "pause a queue"
+    WORKERS = "keep a list of the workers"
+    TOTALS = "count the tasks that have ended"
 
 
 class Entry(NamedTuple):
@@ -225,8 +237,15 @@ class Page(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """How many tasks of a queue are in each state; oldest_age: seconds since the push of the task
-    that is first in line, None when none waits."""
+    """How many tasks of a queue are in each state, and what else is known about it.
+
+    Attributes:
+        oldest_age: seconds since the push of the task that is first in line, None when none waits.
+        paused: nothing is reserved from it.
+        done_total, failed_total: tasks acked, and failed for good, since its first push; None where
+            the broker cannot tell (Capability.TOTALS). One that was requeued and failed once more
+            counts twice.
+    """
 
     queue: str
     waiting: int = 0
@@ -236,6 +255,47 @@ class Counts(NamedTuple):
     running: int = 0
     failed: int = 0
     oldest_age: float | None = None
+    paused: bool = False
+    done_total: int | None = None
+    failed_total: int | None = None
+
+
+class Mended(StrEnum):
+    """What became of one task that an operator named."""
+
+    DONE = "done"
+    MISSING = "missing"  # no queue has it
+    RUNNING = "running"  # a worker holds it, and nothing was changed
+    UNVERIFIED = "unverified"  # said by Gator: it is signed, with no secret that is known here
+
+
+class Move(NamedTuple):
+    """A task to be moved; `body`, when given, takes the place of its own (a signed body names its
+    queue), and of whatever has come in its place since it was looked at."""
+
+    task_id: str
+    body: bytes | None = None
+
+
+class Moved(NamedTuple):
+    """What became of a Move, and the id under which the task is held now."""
+
+    mended: Mended
+    task_id: str
+
+
+class Finding(NamedTuple):
+    """One thing that was looked at in how a broker is set up.
+
+    Attributes:
+        check: what was looked at, in a word or two.
+        remedy: what to do about it; "" when it is well.
+    """
+
+    check: str
+    ok: bool
+    detail: str
+    remedy: str = ""
 
 
 class FinishedState(StrEnum):
@@ -322,8 +382,8 @@ class Backend(abc.ABC):
         """Take up to `limit` tasks that are ready now under leases, without waiting.
 
         Queues are in order of preference: a later one is looked at when the earlier ones have
-        nothing ready. Within a queue: higher priority first, then first in, first out. Tasks whose
-        time has come and tasks whose lease was lost are ready.
+        nothing ready, or are paused. Within a queue: higher priority first, then first in, first
+        out. Tasks whose time has come and tasks whose lease was lost are ready.
         """
 
     @abc.abstractmethod
@@ -342,7 +402,8 @@ class Backend(abc.ABC):
     @abc.abstractmethod
     def wait(self, queues: Sequence[str], timeout: float, wake_on: int | None = None) -> None:
         """Return when a task may be ready in one of the queues, when the file descriptor
-        `wake_on` is readable, or after `timeout` seconds. It takes nothing, and may return early.
+        `wake_on` is readable, or after `timeout` seconds. It takes nothing, and may return early,
+        but not again and again: what is in a paused queue is not ready.
         """
 
     @abc.abstractmethod
@@ -363,8 +424,13 @@ class Backend(abc.ABC):
     # -- looking and mending ------------------------------------------------------------------
 
     @abc.abstractmethod
-    def queues(self) -> list[str]:
-        """Return the names of all queues that hold a task, sorted."""
+    def queues(self, empty: bool = False) -> list[str]:
+        """Return the names of all queues that hold a task, sorted.
+
+        Args:
+            empty: and of those too that hold none and are paused, or have totals. A broker that
+                keeps neither has nothing to add.
+        """
 
     @abc.abstractmethod
     def counts(self, queue_name: str) -> Counts:
@@ -401,21 +467,75 @@ class Backend(abc.ABC):
         """
 
     @abc.abstractmethod
-    def requeue(self, task_id: str) -> bool:
-        """Make one failed, delayed, retrying or blocked task ready now, at the tail of its queue,
-        with attempts and deliveries at 0 and its failures kept.
+    def cancel_many(self, task_ids: Sequence[str]) -> list[Mended]:
+        """As `cancel`, for each of the tasks; one that is running does not hold up the others."""
+
+    @abc.abstractmethod
+    def requeue_many(self, task_ids: Sequence[str]) -> list[Mended]:
+        """Make failed, delayed, retrying and blocked tasks ready now, each at the tail of its
+        queue, with attempts and deliveries at 0 and its failures kept. A waiting one is left alone.
 
         Returns:
-            True when it is waiting now; False when no queue has the task.
+            For each task DONE when it is waiting now.
+        """
+
+    def move_many(self, moves: Sequence[Move], queue_name: str) -> list[Moved]:
+        """Put tasks into another queue, each at once: it is in the one or in the other.
+
+        A task keeps its state, its time, its counts, its failures and its unique key, and takes the
+        place among those of the other queue that its priority and age give it. Where the broker
+        chooses the ids it gets a new one, and goes to the tail.
+
+        Returns:
+            For each task DONE when it is in the queue now, as it may have been already.
 
         Raises:
-            TaskRunning: a worker holds it.
+            BodyTooLarge: a new body is; nothing was moved.
         """
+        raise self._lacking(Capability.MOVE)
 
     @abc.abstractmethod
     def drop(self, queue_name: str, states: Collection[State]) -> int:
         """Remove the queue's tasks that are in one of `states` and return how many. Running ones
         cannot be dropped: asking raises ValueError."""
+
+    def pause(self, queue_name: str) -> None:
+        """Have nothing reserved from a queue, by any worker, from now until `resume`, over restarts
+        of workers and broker too. It need not hold a task yet. All other verbs go on, `push` and
+        `claim` included, and tasks become due; what runs is not touched.
+        """
+        raise self._lacking(Capability.PAUSE)
+
+    def resume(self, queue_name: str) -> None:
+        """End a pause, and wake those who wait for the queue."""
+        raise self._lacking(Capability.PAUSE)
+
+    def paused(self) -> list[str]:
+        """Return the names of the paused queues, sorted, of empty ones too."""
+        raise self._lacking(Capability.PAUSE)
+
+    def forget(self, queue_name: str) -> None:  # noqa: B027 - who keeps no totals has nothing to do
+        """Set the totals of a queue that holds no task back, so that nothing is left of it but
+        perhaps its pause. One that holds a task is left alone."""
+
+    # -- workers ----------------------------------------------------------------------------
+
+    def beat(self, worker: WorkerRecord, ttl: float) -> None:
+        """Note that a worker lives, and what it says of itself.
+
+        Args:
+            ttl: seconds after which it is stale unless it beats again. It is then kept for
+                STALE_KEPT seconds more or less, as somebody may ask what it was running.
+        """
+        raise self._lacking(Capability.WORKERS)
+
+    def leave(self, name: str) -> None:
+        """Forget a worker, which has ended."""
+        raise self._lacking(Capability.WORKERS)
+
+    def workers(self) -> list[WorkerRecord]:
+        """Return the workers that have not left, by name."""
+        raise self._lacking(Capability.WORKERS)
 
     # -- results ----------------------------------------------------------------------------
 
@@ -440,6 +560,11 @@ class Backend(abc.ABC):
             BrokerRefused: it will not serve us, with the reason.
         """
 
+    def examine(self) -> list[Finding]:
+        """Look at how the broker is set up, for what could lose tasks, hold them up or let others
+        at them. What it refuses to work with, `ping` raises."""
+        return []
+
     @abc.abstractmethod
     def close(self) -> None:
         """Close every connection. Leases still held are lost to others at once or by time."""
@@ -449,7 +574,10 @@ class Backend(abc.ABC):
     def require(self, capability: Capability) -> None:
         """Raise UnsupportedByBroker unless this broker has the capability."""
         if capability not in self.capabilities:
-            raise UnsupportedByBroker(f"{self.broker} cannot {capability.value}")
+            raise self._lacking(capability)
+
+    def _lacking(self, capability: Capability) -> UnsupportedByBroker:
+        return UnsupportedByBroker(f"{self.broker} cannot {capability.value}")
 
     def check(self, queue_name: str, entries: Sequence[Entry]) -> None:
         """Raise for the first thing in a push that this broker cannot keep; push_many calls it
@@ -468,11 +596,20 @@ class Backend(abc.ABC):
                 )
             if entry.delay_until is not None and not math.isfinite(entry.delay_until):
                 raise InvalidTask(f"delay_until {entry.delay_until} is not a time")
-            if len(entry.body) > self.body_limit:
-                raise BodyTooLarge(
-                    f"the task is {len(entry.body)} bytes and {self.broker} takes "
-                    f"{self.body_limit}; pass an id or a path instead of the data"
-                )
+            self._check_size(entry.body)
+
+    def check_moves(self, queue_name: str, moves: Sequence[Move]) -> None:
+        """Raise for the first thing in a move that this broker cannot keep."""
+        check_name("queue name", queue_name)
+        for move in moves:
+            self._check_size(move.body or b"")
+
+    def _check_size(self, body: bytes) -> None:
+        if len(body) > self.body_limit:
+            raise BodyTooLarge(
+                f"the task is {len(body)} bytes and {self.broker} takes "
+                f"{self.body_limit}; pass an id or a path instead of the data"
+            )
 
     def finished(self, task_id: str) -> Finished | None:
         """Return how a task ended, or None while it has yet to."""
@@ -500,6 +637,37 @@ class Backend(abc.ABC):
                 if finished is not None or left <= 0:
                     return finished
                 wait(min(left, 2.0))
+
+    def requeue(self, task_id: str) -> bool:
+        """Make one task ready now: see requeue_many.
+
+        Returns:
+            True when it is waiting now; False when no queue has the task.
+
+        Raises:
+            TaskRunning: a worker holds it.
+        """
+        (mended,) = self.requeue_many([task_id])
+        return self._not_running(mended, task_id) is Mended.DONE
+
+    def move(self, task_id: str, queue_name: str, body: bytes | None = None) -> str | None:
+        """Put one task into another queue: see move_many.
+
+        Returns:
+            The id under which it is held now; None when no queue has the task.
+
+        Raises:
+            TaskRunning: a worker holds it.
+        """
+        ((mended, held_as),) = self.move_many([Move(task_id, body)], queue_name)
+        return held_as if self._not_running(mended, task_id) is Mended.DONE else None
+
+    def _not_running(self, mended: Mended, task_id: str) -> Mended:
+        if mended is Mended.RUNNING:
+            record = self.find(task_id)
+            on = f" on {record.worker}" if record and record.worker else ""
+            raise TaskRunning(f"task {task_id} is running{on}; wait until it ends")
+        return mended
 
     def drop_all(self, queue_name: str) -> int:
         """Remove every task of the queue that is not running; return how many."""

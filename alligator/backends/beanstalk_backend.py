@@ -3,8 +3,10 @@
 `beanstalk://host:port?lease=SECONDS&timeout=SECONDS`. What differs from other brokers:
 
 - The server chooses the ids, and a task gets a new one whenever it is queued again: by a Retry, a
-  Fail or a requeue. Each of these puts the new job before it deletes the old one, so to be killed
-  in between leaves two of them rather than none.
+  Fail, a requeue or a move. Each of these puts the new job before it deletes the old one, so to be
+  killed in between leaves two of them rather than none.
+- A tube can be paused, but the server forgets that when it restarts or the tube is empty, so a
+  pause is not offered. It knows of no workers, and counts a canceled job as it does a done one.
 - The lease (whole seconds, the job's TTR) is given at the push, so it is the pusher's. A worker
   that finds a shorter one than its own extends by that from then on.
 - A lost connection ends its leases at once. Time ends them too, but beanstalkd 1.12 misses more
@@ -22,7 +24,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
 
 from ..exceptions import TaskRunning
@@ -34,7 +36,11 @@ from .base import (
     Capability,
     Counts,
     Entry,
+    Finding,
     Lease,
+    Mended,
+    Move,
+    Moved,
     Outcome,
     Page,
     Receipt,
@@ -46,6 +52,7 @@ from .beanstalk_job import Header
 from .beanstalk_leases import Leases, put_command
 from .beanstalk_listing import Listing, first_job, list_jobs
 from .beanstalk_names import DEFAULT_PORT, check_tube, job_id, read_cursor, read_dsn
+from .beanstalk_replacing import Replacer
 from .beanstalk_wire import Connection, driver, refuse
 
 _DEFAULT_MAX_JOB = 65535
@@ -57,6 +64,9 @@ _WAIT_SECONDS = 2
 # client holds it for two round trips when it becomes ready (see Client.wait).
 _LOOKS, _LOOK_AGAIN = 25, 0.01
 
+#: Tasks mended at once: their bodies are held in memory.
+_MENDED = 500
+
 T = TypeVar("T")
 
 
@@ -67,7 +77,7 @@ class Client(Backend):
     spare connections that hold nothing, so it can neither block an extension nor cost a lease.
     """
 
-    capabilities = frozenset({Capability.SHARED, Capability.TIMED_LEASES})
+    capabilities = frozenset({Capability.SHARED, Capability.TIMED_LEASES, Capability.MOVE})
     broker = "beanstalkd"
     body_limit = _DEFAULT_MAX_JOB - jobs.HEADER_ROOM
 
@@ -130,11 +140,18 @@ class Client(Backend):
         if force:
             self.require(Capability.STEAL)
 
-        def look(number: int) -> Lease | None:
-            with self._leases() as leases:
-                return leases.claim(number)
+        number = job_id(task_id)
+        if number is None:
+            return None
+        for _ in range(_LOOKS - 1):
+            with suppress(TaskRunning):
+                return self._claim(number)
+            time.sleep(_LOOK_AGAIN)
+        return self._claim(number)
 
-        return _look(task_id, look, missing=None)
+    def _claim(self, number: int) -> Lease | None:
+        with self._leases() as leases:
+            return leases.claim(number)
 
     def wait(self, queues: Sequence[str], timeout: float, wake_on: int | None = None) -> None:
         """Return when a task may be ready: see Backend.wait.
@@ -160,7 +177,7 @@ class Client(Backend):
 
     # -- looking and mending ------------------------------------------------------------------
 
-    def queues(self) -> list[str]:
+    def queues(self, empty: bool = False) -> list[str]:
         with self._spare() as connection:
             return mending.queues(connection)
 
@@ -215,20 +232,69 @@ class Client(Backend):
             return mending.records(connection, [number])[0]
 
     def cancel(self, task_id: str) -> bytes | None:
-        def look(number: int) -> bytes | None:
-            with self._spare() as connection:
-                return mending.cancel(connection, number)
+        ((mended, body),) = self._mend([task_id], mending.cancel, b"")
+        return body if self._not_running(mended, task_id) is Mended.DONE else None
 
-        return _look(task_id, look, missing=None)
+    def cancel_many(self, task_ids: Sequence[str]) -> list[Mended]:
+        return [mended for mended, _ in self._mend(task_ids, mending.cancel, b"")]
 
-    def requeue(self, task_id: str) -> bool:
-        """Make a task ready now, under a new id: see Backend.requeue."""
+    def requeue_many(self, task_ids: Sequence[str]) -> list[Mended]:
+        """Make tasks ready now, under new ids: see Backend.requeue_many."""
 
-        def look(number: int) -> bool:
-            with self._spare() as connection:
-                return mending.requeue(connection, number, self._ttr, self._max_job, self._shown)
+        def requeue(connection: Connection, numbers: Sequence[int]) -> Sequence[Moved]:
+            return self._replacer(connection).requeue(numbers)
 
-        return _look(task_id, look, missing=False)
+        return [mended for mended, _ in self._mend(task_ids, requeue, "")]
+
+    def move_many(self, moves: Sequence[Move], queue_name: str) -> list[Moved]:
+        check_tube(queue_name)
+        with self._spare():
+            self.check_moves(queue_name, moves)  # after connecting: the limit is the server's
+        bodies = {job_id(move.task_id): move.body for move in moves}
+
+        def move(connection: Connection, numbers: Sequence[int]) -> Sequence[Moved]:
+            return self._replacer(connection).move(
+                [(number, bodies[number]) for number in numbers], queue_name
+            )
+
+        task_ids = [move.task_id for move in moves]
+        answers = self._mend(task_ids, move, "")
+        return [
+            Moved(mended, new_id or task_id)
+            for (mended, new_id), task_id in zip(answers, task_ids, strict=True)
+        ]
+
+    def _replacer(self, connection: Connection) -> Replacer:
+        return Replacer(connection, self._shown, self._ttr, self._max_job)
+
+    def _mend(
+        self,
+        task_ids: Sequence[str],
+        act: Callable[[Connection, Sequence[int]], Sequence[tuple[Mended, T]]],
+        missing: T,
+    ) -> list[tuple[Mended, T]]:
+        """Do something to tasks, and believe that a worker runs one only when it is so for a
+        while.
+
+        Args:
+            act: returns what became of each, and something more.
+            missing: stands for that where there is no such task.
+        """
+        answers = [(Mended.MISSING, missing)] * len(task_ids)
+        numbers = [job_id(task_id) for task_id in task_ids]
+        known = [(at, number) for at, number in enumerate(numbers) if number is not None]
+        for start in range(0, len(known), _MENDED):
+            left = known[start : start + _MENDED]
+            for look in range(_LOOKS):
+                time.sleep(_LOOK_AGAIN if look else 0)
+                with self._spare() as connection:
+                    found = act(connection, [number for _, number in left])
+                for (at, _), answer in zip(left, found, strict=True):
+                    answers[at] = answer
+                left = [(at, number) for at, number in left if answers[at][0] is Mended.RUNNING]
+                if not left:
+                    break
+        return answers
 
     def drop(self, queue_name: str, states: Collection[State]) -> int:
         check_tube(queue_name)
@@ -249,6 +315,11 @@ class Client(Backend):
         with self._spare() as connection:
             (reply,) = connection.ask([b"stats"])
         return f"beanstalkd {jobs.read_yaml(reply.data)['version']}"
+
+    def examine(self) -> list[Finding]:
+        with self._spare() as connection:
+            (reply,) = connection.ask([b"stats"])
+        return mending.examine(jobs.read_yaml(reply.data))
 
     def close(self) -> None:
         with self._lock:
@@ -325,17 +396,3 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
-
-
-def _look(task_id: str, look: Callable[[int], T], missing: T) -> T:
-    """Return what `look` finds out, having believed that a worker runs the task only when it says
-    so several times."""
-    number = job_id(task_id)
-    if number is None:
-        return missing
-    for _ in range(_LOOKS - 1):
-        try:
-            return look(number)
-        except TaskRunning:
-            time.sleep(_LOOK_AGAIN)
-    return look(number)

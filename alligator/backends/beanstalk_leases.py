@@ -158,7 +158,7 @@ class Leases:
         if figures.status != b"OK":
             return None
         if reserved.status != b"RESERVED":
-            raise TaskRunning(f"task {job_id} is held by a worker")
+            raise TaskRunning(f"task {job_id} is running; wait until it ends")
         header, body = jobs.unpack(reserved.data)
         return self._hold(jobs.read_stats(figures.data), header, body, sent)
 

@@ -1,22 +1,40 @@
 """Looking at tasks and mending queues of beanstalkd: whatever needs no lease.
 
 Each function takes a connection that holds nothing. A task may move between a look and the deed;
-the server then answers NOT_FOUND, which becomes TaskRunning, and whoever called looks again.
+the server then answers NOT_FOUND, the task counts as running, and whoever called looks again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from ..exceptions import TaskRunning
 from . import beanstalk_job as jobs
-from .base import Counts, Record, State
-from .beanstalk_job import Header
-from .beanstalk_leases import RESERVE_NOW, put_command
-from .beanstalk_wire import WINDOW_COMMANDS, Connection, Reply, refuse
+from .base import Counts, Finding, Mended, Record, State
+from .beanstalk_leases import RESERVE_NOW
+from .beanstalk_wire import WINDOW_COMMANDS, Connection, Reply
 
 # How the server counts the jobs of a tube, by its own names for their states.
 _COUNTED = tuple(f"current-jobs-{name}" for name in ("ready", "delayed", "reserved", "buried"))
+
+
+def examine(stats: Mapping[str, str]) -> list[Finding]:
+    """Look at what the server says of its own set-up."""
+    if stats["binlog-current-index"] == "0":
+        persistence = Finding(
+            "persistence",
+            False,
+            "off: a restart of the server loses every task",
+            "Start beanstalkd with -b FOLDER.",
+        )
+    else:
+        detail = "a log; a crash of the machine may lose what was acknowledged just before"
+        persistence = Finding("persistence", True, detail)
+    if stats["draining"] == "true":
+        draining = Finding("draining", False, "the server takes no new tasks", "Start it anew.")
+    else:
+        draining = Finding("draining", True, "the server takes new tasks")
+    limit = Finding("size of a task", True, f"{stats['max-job-size']} bytes at most")
+    return [persistence, draining, limit]
 
 
 def queues(connection: Connection) -> list[str]:
@@ -65,46 +83,24 @@ def records_in(
     return [record for record in known if (record.queue, record.state) == (queue, state)]
 
 
-def cancel(connection: Connection, job_id: int) -> bytes | None:
-    """Delete a job that nobody runs; return its body, or None when there is no such job.
+def cancel(connection: Connection, job_ids: Sequence[int]) -> list[tuple[Mended, bytes]]:
+    """Delete the jobs that nobody runs; return what became of each, and its body."""
+    found = records(connection, job_ids)
+    idle = [record for record in found if record and record.state is not State.RUNNING]
+    replies = connection.ask(b"delete " + record.task_id.encode("ascii") for record in idle)
+    deleted = {record.task_id for record, reply in zip(idle, replies, strict=True) if _done(reply)}
+    return [
+        (Mended.MISSING, b"")
+        if record is None
+        else (Mended.DONE, record.body)
+        if record.task_id in deleted
+        else (Mended.RUNNING, b"")
+        for record in found
+    ]
 
-    Raises:
-        TaskRunning: it is reserved.
-    """
-    record = _idle(connection, job_id)
-    if record is None:
-        return None
-    _delete(connection, record.task_id)
-    return record.body
 
-
-def requeue(connection: Connection, job_id: int, ttr: int, max_job: int, shown: str) -> bool:
-    """Replace a job that does not run and is not ready by one that is; False when it is gone.
-
-    Raises:
-        TaskRunning: it is reserved.
-        BrokerRefused: the server takes no new job; the old one stays as it was.
-    """
-    record = _idle(connection, job_id)
-    if record is None or record.state is State.WAITING:
-        return record is not None
-    header = Header(pushed_at=record.pushed_at, failures=record.failures)
-    data = jobs.pack(header, record.body, max_job)
-    if data is None:
-        # Another program's task, with no room for a header, so with no counts to reset either.
-        connection.ask([b"kick-job %d" % job_id])
-        return True
-    command = put_command(data, jobs.to_pri(record.priority), 0, ttr)
-    (queued,) = connection.ask([command], use=record.queue)
-    if queued.status != b"INSERTED":
-        connection.ask(b"delete " + stray for stray in queued.values)
-        refuse(queued, f"requeue task {job_id}", shown)
-    try:
-        _delete(connection, record.task_id)
-    except TaskRunning:
-        connection.ask([b"delete " + queued.values[0]])
-        raise
-    return True
+def _done(reply: Reply) -> bool:
+    return reply.status == b"DELETED"
 
 
 def drop(connection: Connection, queue: str, states: Collection[State]) -> int:
@@ -155,20 +151,7 @@ def _drop_first(
 
 
 def _deleted(replies: Iterable[Reply]) -> int:
-    return sum(reply.status == b"DELETED" for reply in replies)
-
-
-def _idle(connection: Connection, job_id: int) -> Record | None:
-    (record,) = records(connection, [job_id])
-    if record is not None and record.state is State.RUNNING:
-        raise TaskRunning(f"task {job_id} is held by a worker")
-    return record
-
-
-def _delete(connection: Connection, task_id: str) -> None:
-    (reply,) = connection.ask([b"delete " + task_id.encode("ascii")])
-    if reply.status != b"DELETED":
-        raise TaskRunning(f"task {task_id} was taken by a worker just now")
+    return sum(map(_done, replies))
 
 
 def _tube_counts(reply: Reply) -> list[int]:

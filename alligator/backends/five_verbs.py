@@ -16,6 +16,7 @@ from .base import (
     Entry,
     FiveVerbs,
     Lease,
+    Mended,
     Outcome,
     Page,
     Receipt,
@@ -94,6 +95,10 @@ class FiveVerbBackend(Backend):
         body = self.verbs.get(self._queue, task_id)
         return None if body is None else _bytes(body)
 
+    def cancel_many(self, task_ids: Sequence[str]) -> list[Mended]:
+        canceled = (self.cancel(task_id) is not None for task_id in task_ids)
+        return [Mended.DONE if found else Mended.MISSING for found in canceled]
+
     def len(self, queue_name: str) -> int:
         return self.verbs.len(queue_name)
 
@@ -110,7 +115,7 @@ class FiveVerbBackend(Backend):
     def _cannot(self, what: str) -> NoReturn:
         raise UnsupportedByBroker(f"{type(self.verbs).__name__} has five verbs and cannot {what}")
 
-    def queues(self) -> list[str]:
+    def queues(self, empty: bool = False) -> list[str]:
         self._cannot("name its queues")
 
     def counts(self, queue_name: str) -> Counts:
@@ -129,7 +134,7 @@ class FiveVerbBackend(Backend):
     def find(self, task_id: str) -> Record | None:
         self._cannot("look at a task without taking it")
 
-    def requeue(self, task_id: str) -> bool:
+    def requeue_many(self, task_ids: Sequence[str]) -> list[Mended]:
         self._cannot("requeue")
 
     def drop(self, queue_name: str, states: Collection[State]) -> int:

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from typing import Any
 
 from .. import dsn as dsns
 from ..exceptions import TaskRunning
@@ -33,6 +34,9 @@ from .base import (
     Fail,
     Failure,
     Lease,
+    Mended,
+    Move,
+    Moved,
     Outcome,
     Page,
     Receipt,
@@ -41,9 +45,11 @@ from .base import (
     Retry,
     Settled,
     State,
+    check_name,
 )
 from .locmem_store import Queue, Store, Task
 from .locmem_wake import Waiter, lock, poke, waiting
+from .roster import STALE_KEPT, WorkerRecord, dump_worker, load_worker
 
 _shared: dict[str, Store] = {}
 
@@ -111,6 +117,8 @@ class Client(Backend):
         leases: list[Lease] = []
         self._store.promote(queues, now)
         for name in queues:
+            if name in self._store.paused:
+                continue
             queue = self._store.queues.get(name)
             while queue and len(leases) < limit and (task := queue.first()):
                 leases.append(self._lease(task, now))
@@ -152,6 +160,7 @@ class Client(Backend):
                     self._store.keep_result(task.entry.task_id, result, now + seconds)
                 self._store.remove(task)
                 self._store.succeeded(task.entry.task_id, now)
+                self._store.done[task.queue] += 1
             case Retry(body=body, delay=delay, failure=failure):
                 _count(task, failure)
                 task.body, task.due = body, now + delay
@@ -161,6 +170,7 @@ class Client(Backend):
                 _count(task, failure)
                 task.failed = next(self._store.numbers)
                 self._store.put(task, State.FAILED)
+                self._store.failed[task.queue] += 1
             case Defer(delay=delay):
                 task.deliveries -= 1
                 task.due = now + delay
@@ -197,7 +207,8 @@ class Client(Backend):
     def _seconds_to_next(self, queues: Sequence[str]) -> float:
         with self._now() as now:
             self._store.promote(queues, now)
-            held = [self._store.queues[name] for name in queues if name in self._store.queues]
+            names = self._store.queues.keys() & set(queues) - self._store.paused
+            held = [self._store.queues[name] for name in names]
             if any(queue.first() for queue in held):
                 return 0.0
             times = [due for queue in held if (due := queue.first_due()) is not None]
@@ -214,21 +225,29 @@ class Client(Backend):
 
     # -- looking and mending ------------------------------------------------------------------
 
-    def queues(self) -> list[str]:
+    def queues(self, empty: bool = False) -> list[str]:
+        store = self._store
         with lock:
-            return sorted(self._store.queues)
+            names = set(store.queues)
+            if empty:
+                names |= store.paused | store.done.keys() | store.failed.keys()
+            return sorted(names)
 
     def counts(self, queue_name: str) -> Counts:
         with self._now() as now:
             self._store.promote([queue_name], now)
-            queue = self._store.queues.get(queue_name)
-            if queue is None:
-                return Counts(queue_name)
+            queue = self._store.queues.get(queue_name, Queue())
             first = queue.first()
+            numbers: dict[str, Any] = {
+                state.value: len(tasks) for state, tasks in queue.by_state.items()
+            }
             return Counts(
                 queue_name,
-                **{state.value: len(tasks) for state, tasks in queue.by_state.items()},
+                **numbers,
                 oldest_age=None if first is None else max(0.0, now - first.pushed_at),
+                paused=queue_name in self._store.paused,
+                done_total=self._store.done[queue_name],
+                failed_total=self._store.failed[queue_name],
             )
 
     def peek(
@@ -273,19 +292,41 @@ class Client(Backend):
             self._store.remove(task)
             return task.body
 
-    def requeue(self, task_id: str) -> bool:
+    def cancel_many(self, task_ids: Sequence[str]) -> list[Mended]:
+        return [self._mend(task_id, self._store.remove) for task_id in task_ids]
+
+    def requeue_many(self, task_ids: Sequence[str]) -> list[Mended]:
+        return [self._mend(task_id, self._requeue) for task_id in task_ids]
+
+    def _requeue(self, task: Task) -> None:
+        if task.state is not State.WAITING:
+            self._store.forget_dependencies(task)
+            task.due = None
+            task.attempts = task.deliveries = 0
+            task.sequence = next(self._store.numbers)
+            self._store.put(task, State.WAITING)
+
+    def move_many(self, moves: Sequence[Move], queue_name: str) -> list[Moved]:
+        self.check_moves(queue_name, moves)
+        return [
+            Moved(self._mend(move.task_id, partial(self._move, move, queue_name)), move.task_id)
+            for move in moves
+        ]
+
+    def _move(self, move: Move, queue_name: str, task: Task) -> None:
+        if move.body is not None:
+            task.body = move.body
+        self._store.move(task, queue_name)
+
+    def _mend(self, task_id: str, act: Callable[[Task], None]) -> Mended:
         with self._now() as now:
             task = self._held(task_id, now)
             if task is None:
-                return False
-            _refuse_running(task)
-            if task.state is not State.WAITING:
-                self._store.forget_dependencies(task)
-                task.due = None
-                task.attempts = task.deliveries = 0
-                task.sequence = next(self._store.numbers)
-                self._store.put(task, State.WAITING)
-            return True
+                return Mended.MISSING
+            if task.state is State.RUNNING:
+                return Mended.RUNNING
+            act(task)
+            return Mended.DONE
 
     def drop(self, queue_name: str, states: Collection[State]) -> int:
         if State.RUNNING in states:
@@ -297,6 +338,42 @@ class Client(Backend):
             for task in tasks:
                 self._store.remove(task)
             return len(tasks)
+
+    def pause(self, queue_name: str) -> None:
+        check_name("queue name", queue_name)
+        with lock:
+            self._store.paused.add(queue_name)
+
+    def resume(self, queue_name: str) -> None:
+        with lock:
+            self._store.paused.discard(queue_name)
+            self._store.wake(queue_name)
+
+    def paused(self) -> list[str]:
+        with lock:
+            return sorted(self._store.paused)
+
+    def forget(self, queue_name: str) -> None:
+        with lock:
+            if queue_name not in self._store.queues:
+                for totals in (self._store.done, self._store.failed):
+                    totals.pop(queue_name, None)
+
+    # -- workers ----------------------------------------------------------------------------
+
+    def beat(self, worker: WorkerRecord, ttl: float) -> None:
+        with self._now() as now:
+            self._store.workers[worker.name] = (now, dump_worker(worker, ttl))
+
+    def leave(self, name: str) -> None:
+        with lock:
+            self._store.workers.pop(name, None)
+
+    def workers(self) -> list[WorkerRecord]:
+        with self._now() as now:
+            known = sorted(self._store.workers.items())
+            kept = [(at, said) for _, (at, said) in known if at >= now - STALE_KEPT]
+            return [load_worker(said, at, now) for at, said in kept]
 
     # -- results ----------------------------------------------------------------------------
 

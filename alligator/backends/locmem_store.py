@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -161,6 +162,10 @@ class Store:
         self.dependents: dict[str, dict[str, None]] = {}
         self.results: dict[str, tuple[float, bytes]] = {}
         self.expiries: list[tuple[float, str]] = []
+        self.paused: set[str] = set()
+        self.done: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
+        self.workers: dict[str, tuple[float, str]] = {}
         self.numbers = itertools.count(1)
 
     def put(self, task: Task, state: State) -> None:
@@ -179,13 +184,28 @@ class Store:
         if state is State.FAILED:
             wake(self, task_id=task_id)
         elif state is not State.RUNNING and state is not State.BLOCKED:
-            wake(self, queue=task.queue)
+            self.wake(task.queue)
 
-    def remove(self, task: Task) -> None:
+    def wake(self, queue_name: str) -> None:
+        if queue_name not in self.paused:
+            wake(self, queue=queue_name)
+
+    def move(self, task: Task, queue_name: str) -> None:
+        """Put a held task into another queue, in the state it is in."""
+        self._take_out(task)
+        task.queue = queue_name
+        self.queues.setdefault(queue_name, Queue()).add(task, task.state)
+        if task.state in (State.WAITING, *_TIMED):
+            self.wake(queue_name)
+
+    def _take_out(self, task: Task) -> None:
         queue = self.queues[task.queue]
         queue.remove(task)
         if not any(queue.by_state.values()):
             del self.queues[task.queue]
+
+    def remove(self, task: Task) -> None:
+        self._take_out(task)
         del self.tasks[task.entry.task_id]
         self.free_key(task)
         self.forget_dependencies(task)

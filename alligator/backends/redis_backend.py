@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,19 +16,25 @@ from .base import (
     Capability,
     Counts,
     Entry,
+    Finding,
     Finished,
     FinishedState,
     Lease,
+    Mended,
+    Move,
+    Moved,
     Outcome,
     Page,
     Receipt,
     Record,
     Settled,
     State,
+    check_name,
 )
 from .redis_driver import SENTINEL_OPTIONS, TLS_OPTIONS, encrypted
 from .redis_link import Link, read_info
 from .redis_wire import (
+    in_chunks,
     microseconds,
     read_flags,
     read_id,
@@ -37,6 +44,7 @@ from .redis_wire import (
     write_outcome,
     write_terms,
 )
+from .roster import STALE_KEPT, WorkerRecord, dump_worker, load_worker
 
 #: Seconds a sleep may last: what a lost hint costs.
 MAX_SLEEP = 2.0
@@ -128,12 +136,12 @@ class Client(Backend):
 
     # -- looking and mending ------------------------------------------------------------------
 
-    def queues(self) -> list[str]:
-        return sorted(name.decode() for name in self._link.call("queues"))
+    def queues(self, empty: bool = False) -> list[str]:
+        return sorted(name.decode() for name in self._link.call("queues", int(empty)))
 
     def counts(self, queue_name: str) -> Counts:
-        waiting, delayed, retrying, running, blocked, failed, age = self._link.call(
-            "counts", queue_name
+        waiting, delayed, retrying, running, blocked, failed, age, paused, done, failures = (
+            self._link.call("counts", queue_name)
         )
         return Counts(
             queue_name,
@@ -144,6 +152,9 @@ class Client(Backend):
             running=running,
             failed=failed,
             oldest_age=max(0, age) / 1000 if waiting else None,
+            paused=bool(paused),
+            done_total=done,
+            failed_total=failures,
         )
 
     def peek(
@@ -170,17 +181,37 @@ class Client(Backend):
         return read_record(row) if row else None
 
     def cancel(self, task_id: str) -> bytes | None:
-        answer, *rest = self._link.call("cancel", write_id(task_id))
-        if answer == b"running":
-            _refuse_running(task_id, rest)
-        body: bytes | None = rest[0] if answer == b"canceled" else None
-        return body
+        ((answer, *body),) = self._link.call("cancel", 1, write_id(task_id))
+        self._not_running(Mended(answer.decode()), task_id)
+        return body[0] if body else None
 
-    def requeue(self, task_id: str) -> bool:
-        answer, *rest = self._link.call("requeue", write_id(task_id))
-        if answer == b"running":
-            _refuse_running(task_id, rest)
-        return bool(answer == b"waiting")
+    def cancel_many(self, task_ids: Sequence[str]) -> list[Mended]:
+        answers = self._mend("cancel", [0], [(write_id(task_id),) for task_id in task_ids])
+        return [Mended(answer.decode()) for (answer,) in answers]
+
+    def requeue_many(self, task_ids: Sequence[str]) -> list[Mended]:
+        answers = self._mend("requeue", [], [(write_id(task_id),) for task_id in task_ids])
+        return [Mended(answer.decode()) for answer in answers]
+
+    def move_many(self, moves: Sequence[Move], queue_name: str) -> list[Moved]:
+        self.check_moves(queue_name, moves)
+        asked = [
+            (write_id(task_id), int(body is not None), b"" if body is None else body)
+            for task_id, body in moves
+        ]
+        answers = self._mend("move", [queue_name], asked)
+        return [
+            Moved(Mended(answer.decode()), move.task_id)
+            for answer, move in zip(answers, moves, strict=True)
+        ]
+
+    def _mend(self, name: str, first: list[Any], tasks: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Run a script for tasks, not too many at a time; return what it says of each."""
+        return [
+            answer
+            for chunk in in_chunks(tasks)
+            for answer in self._link.call(name, *first, *itertools.chain.from_iterable(chunk))
+        ]
 
     def drop(self, queue_name: str, states: Collection[State]) -> int:
         if State.RUNNING in states:
@@ -192,6 +223,32 @@ class Client(Backend):
                 count, more = self._link.call("drop", queue_name, state.value)
                 dropped += count
         return dropped
+
+    def pause(self, queue_name: str) -> None:
+        check_name("queue name", queue_name)
+        self._link.call("pause", queue_name)
+
+    def resume(self, queue_name: str) -> None:
+        self._link.call("resume", queue_name)
+
+    def paused(self) -> list[str]:
+        return sorted(name.decode() for name in self._link.call("paused"))
+
+    def forget(self, queue_name: str) -> None:
+        self._link.call("forget", queue_name)
+
+    # -- workers ----------------------------------------------------------------------------
+
+    def beat(self, worker: WorkerRecord, ttl: float) -> None:
+        self._link.call("beat", worker.name, dump_worker(worker, ttl), microseconds(STALE_KEPT))
+
+    def leave(self, name: str) -> None:
+        self._link.call("leave", name)
+
+    def workers(self) -> list[WorkerRecord]:
+        now, *rows = self._link.call("workers", microseconds(STALE_KEPT))
+        known = zip(rows[::3], rows[1::3], rows[2::3], strict=True)
+        return [load_worker(text, int(at) / 1e6, int(now) / 1e6) for _, at, text in sorted(known)]
 
     # -- results ----------------------------------------------------------------------------
 
@@ -229,6 +286,11 @@ class Client(Backend):
         name = "valkey" if "valkey_version" in facts else "redis"
         at = self._link.found()
         return f"{name.capitalize()} {facts[f'{name}_version']}" + (at and f" at {at}")
+
+    def examine(self) -> list[Finding]:
+        from .redis_examination import examine  # for operators; no worker needs it
+
+        return examine(self._link)
 
     def close(self) -> None:
         self._link.close()

@@ -80,6 +80,9 @@ _CODES = {
     "AskError": "ASK",
 }
 
+#: How a server words NOAUTH, for which redis-py has the class of WRONGPASS.
+_NO_PASSWORD = re.compile("Authentication required|client already authenticated")
+
 _CODE_IN_TEXT = re.compile(r"\b(" + "|".join([*NOT_NOW, *REMEDIES]) + r")\b")
 
 
@@ -208,7 +211,9 @@ def code_of(error: Exception) -> str | None:
     """The code of an answer that was an error: READONLY, OOM, ...; None for a lost connection."""
     for kind in type(error).__mro__:
         if kind.__name__ in _CODES:
-            return _CODES[kind.__name__]
+            code = _CODES[kind.__name__]
+            none_given = code == "WRONGPASS" and _NO_PASSWORD.search(str(error))
+            return "NOAUTH" if none_given else code
     # Servers before 7 put an error inside a script after "Error running script"; and some have no
     # class in redis-py.
     found = _CODE_IN_TEXT.search(str(error)) if isinstance(error, driver().ResponseError) else None

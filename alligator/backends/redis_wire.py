@@ -7,7 +7,8 @@ import math
 import re
 import struct
 from binascii import a2b_base64, b2a_base64
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeVar
 
 from .base import (
     MAX_TRACEBACK,
@@ -25,6 +26,11 @@ from .base import (
     dump_failures,
     load_failures,
 )
+
+_T = TypeVar("_T")
+
+#: Tasks that one call mends.
+MAX_MENDED = 500
 
 #: A Unix time in the year 2255: sorted sets hold microseconds exactly up to there.
 FAR = 9_000_000_000.0
@@ -104,6 +110,12 @@ def _line(failure: Failure) -> str:
 def _failures(text: bytes | None) -> tuple[Failure, ...]:
     lines = text.split(b"\n") if text else []
     return tuple(failure for line in lines for failure in load_failures(line))
+
+
+def in_chunks(tasks: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    """Cut what is asked of many tasks into calls that keep the server from others for a few ms."""
+    for start in range(0, len(tasks), MAX_MENDED):
+        yield tasks[start : start + MAX_MENDED]
 
 
 def read_flags(answer: bytes) -> list[bool]:

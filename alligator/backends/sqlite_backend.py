@@ -2,37 +2,47 @@
 
 A lease lasts as long as the process that took it: each client that reserves holds a lock on a file
 of its own, which the system lets go when the process ends, however it ends. Whoever next finds
-nothing to do, or looks after a while, gives the dead one's leases back. See sqlite_schema.sql for
-what is kept, sqlite_moves.py for how a task moves, sqlite_ledger.py for the sums, sqlite_views.py
-for how it is looked at, sqlite_place.py for which paths will do, sqlite_file.py for taking turns,
-errors and forks, sqlite_lock.py for lives and sqlite_wake.py for waking without polling.
+nothing to do, or looks after a while, gives the dead one's leases back. See sqlite_schema_*.sql
+for what is kept, sqlite_moves.py for how a task moves, sqlite_ledger.py for the sums,
+sqlite_views.py for how it is looked at, sqlite_notes.py for pauses and workers, sqlite_place.py for
+which paths will do, sqlite_file.py for taking turns, errors and forks, sqlite_lock.py for lives and
+sqlite_wake.py for waking without polling.
 """
 
 from __future__ import annotations
 
 import os
 import sqlite3
+import sys
 import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from typing import TypeVar
 
 from .. import dsn as dsns
 from ..exceptions import BrokerError, BrokerRefused
+from . import sqlite_notes as notes
 from . import sqlite_views as views
 from .base import (
     Backend,
     Capability,
     Counts,
     Entry,
+    Finding,
     Lease,
+    Mended,
+    Move,
+    Moved,
     Outcome,
     Page,
     Receipt,
     Record,
     Settled,
     State,
+    check_name,
 )
+from .roster import WorkerRecord
 from .sqlite_file import QueueFile, is_out_of_room
 from .sqlite_ledger import STATES
 from .sqlite_lock import abandon_life, begin_life, end_life, has_file, is_alive, make_folder
@@ -56,6 +66,15 @@ _DEFAULT_TIMEOUT = 10.0
 
 #: Bytes that a task takes besides its body, at most.
 _PAGES = 4 * 4096
+
+#: Tasks mended in one transaction; others wait for it some 20 ms.
+_MENDED = 1000
+
+#: How many clients to wake when it is all of them.
+_EVERYBODY = sys.maxsize
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 _MOUNTS = "/proc/self/mountinfo"
 
@@ -180,9 +199,9 @@ class Client(Backend):
 
     # -- looking and mending ------------------------------------------------------------------
 
-    def queues(self) -> list[str]:
+    def queues(self, empty: bool = False) -> list[str]:
         with self._file.reading() as connection:
-            return views.queues(connection)
+            return views.queues(connection, empty)
 
     def counts(self, queue_name: str) -> Counts:
         self._catch_up([queue_name])
@@ -207,14 +226,32 @@ class Client(Backend):
             return views.find(connection, task_id, self.clock())
 
     def cancel(self, task_id: str) -> bytes | None:
-        with self._changing() as moves:
-            self._bury(moves)
-            return moves.cancel(task_id)
+        ((mended, body),) = self._mend([task_id], Moves.cancel)
+        return body if self._not_running(mended, task_id) is Mended.DONE else None
 
-    def requeue(self, task_id: str) -> bool:
-        with self._changing() as moves:
-            self._bury(moves)
-            return moves.requeue(task_id)
+    def cancel_many(self, task_ids: Sequence[str]) -> list[Mended]:
+        return [mended for mended, _ in self._mend(task_ids, Moves.cancel)]
+
+    def requeue_many(self, task_ids: Sequence[str]) -> list[Mended]:
+        return self._mend(task_ids, Moves.requeue)
+
+    def move_many(self, moves: Sequence[Move], queue_name: str) -> list[Moved]:
+        self.check_moves(queue_name, moves)
+        mended = self._mend(
+            moves,
+            lambda here, move: here.move(move, queue_name),
+            adds=sum(2 * len(move.body) + _PAGES for move in moves if move.body is not None),
+        )
+        return [Moved(each, move.task_id) for each, move in zip(mended, moves, strict=True)]
+
+    def _mend(self, tasks: Sequence[_T], act: Callable[[Moves, _T], _R], adds: int = 0) -> list[_R]:
+        """Do one thing to each of the tasks, with a transaction for so many of them."""
+        answers: list[_R] = []
+        for start in range(0, len(tasks), _MENDED):
+            with self._changing(adds) as moves:
+                self._bury(moves)
+                answers += [act(moves, task) for task in tasks[start : start + _MENDED]]
+        return answers
 
     def drop(self, queue_name: str, states: Collection[State]) -> int:
         if State.RUNNING in states:
@@ -250,6 +287,39 @@ class Client(Backend):
             except BrokerError:
                 return
 
+    def pause(self, queue_name: str) -> None:
+        check_name("queue name", queue_name)
+        with self._changing() as moves:
+            notes.pause(moves.connection, queue_name)
+
+    def resume(self, queue_name: str) -> None:
+        with self._changing() as moves:
+            notes.resume(moves.connection, queue_name)
+            moves.ledger.ready[queue_name] += _EVERYBODY
+
+    def paused(self) -> list[str]:
+        with self._file.reading() as connection:
+            return notes.paused(connection)
+
+    def forget(self, queue_name: str) -> None:
+        with self._file.writing() as connection:
+            notes.forget(connection, queue_name)
+
+    # -- workers ----------------------------------------------------------------------------
+
+    def beat(self, worker: WorkerRecord, ttl: float) -> None:
+        # What acks need on a full disk is not for this.
+        with self._file.writing(_PAGES) as connection:
+            notes.beat(connection, worker, ttl, self.clock())
+
+    def leave(self, name: str) -> None:
+        with self._file.writing() as connection:
+            notes.leave(connection, name)
+
+    def workers(self) -> list[WorkerRecord]:
+        with self._file.reading() as connection:
+            return notes.workers(connection, self.clock())
+
     # -- results ----------------------------------------------------------------------------
 
     def result(self, task_id: str) -> bytes | None:
@@ -274,6 +344,11 @@ class Client(Backend):
         with self._file.writing():
             return f"SQLite {sqlite3.sqlite_version}"
 
+    def examine(self) -> list[Finding]:
+        from .sqlite_examination import examine  # for operators; no worker needs it
+
+        return examine(self._file.path)
+
     def close(self) -> None:
         life, self._life = self._life, None
         if life is not None and self._pid == os.getpid() and os.path.exists(self._file.path):
@@ -297,9 +372,13 @@ class Client(Backend):
             moves = Moves(connection, self.clock(), soon=2 * _LOOK)
             yield moves
             moves.ledger.write(connection)
-        for queue, number in moves.ledger.ready.items():
-            if number > 0:
-                wake(self._file.folder, queue, number)
+            ready = [
+                (queue, number)
+                for queue, number in moves.ledger.ready.items()
+                if number > 0 and queue not in moves.paused
+            ]
+        for queue, number in ready:
+            wake(self._file.folder, queue, number)
         for life in moves.ended:
             end_life(self._file.folder, life)
 

@@ -13,7 +13,7 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -22,9 +22,10 @@ from ..exceptions import BrokerError, BrokerRefused, BrokerUnreachable, InvalidN
 from .sqlite_lock import WriteLock
 from .sqlite_place import Place
 
-_SCHEMA = Path(__file__).with_name("sqlite_schema.sql")
 _APPLICATION_ID = int.from_bytes(b"Alig", "big")
-_SCHEMA_VERSION = 1
+
+#: The newest version of the schema: sqlite_schema_N.sql makes a file of version N - 1 one of N.
+_SCHEMA_VERSION = 2
 
 #: How each of SQLite's errors reads, by the start of its name, and what to do about it.
 _MEANINGS = (
@@ -190,11 +191,14 @@ class QueueFile:
             os.close(descriptor)
 
     def _is_set_up(self, connection: sqlite3.Connection) -> bool:
-        return self._is_ours(connection) and _journal_mode(connection) == "wal"
+        newest = self._version(connection) == _SCHEMA_VERSION
+        return newest and _journal_mode(connection) == "wal"
 
     def _set_up(self, connection: sqlite3.Connection) -> None:
-        if not self._is_ours(connection):
-            _make_schema(connection)
+        # Looked at once more, now that nobody else can be at it.
+        version = self._version(connection)
+        if version < _SCHEMA_VERSION:
+            _make_schema(connection, range(version + 1, _SCHEMA_VERSION + 1))
         # After the schema, which is then in the file itself however this ends.
         if _journal_mode(connection, "= WAL") != "wal":
             raise BrokerRefused(
@@ -202,24 +206,25 @@ class QueueFile:
                 "log; use a local disk"
             )
 
-    def _is_ours(self, connection: sqlite3.Connection) -> bool:
-        """True with our schema, False while the file is empty; anything else raises."""
+    def _version(self, connection: sqlite3.Connection) -> int:
+        """Return which of our schemas the file has, 0 while it is empty; anything else raises."""
         # One statement, so that another process that sets the file up comes before or after it.
         application, version, tables = connection.execute(
             "SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)"
             " FROM pragma_application_id, pragma_user_version"
         ).fetchone()
-        if application == _APPLICATION_ID and version != _SCHEMA_VERSION:
+        ours = application == _APPLICATION_ID
+        if ours and not 1 <= version <= _SCHEMA_VERSION:
             raise BrokerRefused(
                 f"{self._shown}: the file has schema {version} and this Alligator knows "
                 f"{_SCHEMA_VERSION}; install the Alligator that made it, or name another file"
             )
-        if application != _APPLICATION_ID and (application or version or tables):
+        if not ours and (application or version or tables):
             raise BrokerRefused(
                 f"{self._shown}: the file belongs to another program, and was left as it is; "
                 "name another file"
             )
-        return bool(application == _APPLICATION_ID)
+        return int(version) if ours else 0
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -244,9 +249,12 @@ class QueueFile:
             raise BrokerRefused(f"{self._shown}: {error}{hint}") from error
 
 
-def _make_schema(connection: sqlite3.Connection) -> None:
+def _make_schema(connection: sqlite3.Connection, versions: Iterable[int]) -> None:
+    """Take the file through these versions, in one transaction."""
+    folder = Path(__file__)
+    steps = [folder.with_name(f"sqlite_schema_{each}.sql").read_text("utf-8") for each in versions]
     try:
-        connection.executescript(f"BEGIN IMMEDIATE;\n{_SCHEMA.read_text('utf-8')}\nCOMMIT;")
+        connection.executescript("\n".join(["BEGIN IMMEDIATE;", *steps, "COMMIT;"]))
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

@@ -1,4 +1,5 @@
-"""How many tasks of a queue file are in which state, and how many of them somebody must hear of."""
+"""How many tasks of a queue file are in which state, how many have ended, and how many of those
+that became ready somebody must hear of."""
 
 from __future__ import annotations
 
@@ -34,6 +35,8 @@ class Ledger:
     def __init__(self, soon: float) -> None:
         self._soon = soon
         self._changes: Counter[tuple[str, int]] = Counter()
+        self._done: Counter[str] = Counter()
+        self._failed: Counter[str] = Counter()
         self.ready: Counter[str] = Counter()
 
     def moved(self, queue: str, before: int, after: int | None, number: int = 1) -> None:
@@ -49,6 +52,16 @@ class Ledger:
         self._changes[queue, state] += 1
         if state == WAITING or (state in TIMED and rank <= self._soon):
             self.ready[queue] += 1
+
+    def done(self, queue: str) -> None:
+        """Note that a running task was acked: it is gone."""
+        self.moved(queue, RUNNING, None)
+        self._done[queue] += 1
+
+    def failed(self, queue: str) -> None:
+        """Note that a running task failed for good."""
+        self.moved(queue, RUNNING, FAILED)
+        self._failed[queue] += 1
 
     def write(self, connection: sqlite3.Connection) -> None:
         """Add the changes to the sums that the file keeps."""
@@ -68,3 +81,9 @@ class Ledger:
                     "DELETE FROM totals WHERE queue = ? AND state = ? AND number <= 0",
                     (queue, state),
                 )
+        for queue in self._done.keys() | self._failed.keys():
+            connection.execute(
+                "INSERT INTO ended VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
+                " SET done = done + excluded.done, failed = failed + excluded.failed",
+                (queue, self._done[queue], self._failed[queue]),
+            )

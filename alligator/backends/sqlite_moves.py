@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import NamedTuple
 
 from ..exceptions import TaskRunning
+from . import sqlite_notes as notes
 from .base import (
     Ack,
     Defer,
@@ -17,6 +18,8 @@ from .base import (
     Fail,
     Failure,
     Lease,
+    Mended,
+    Move,
     Outcome,
     Receipt,
     Release,
@@ -49,6 +52,7 @@ class _Row(NamedTuple):
     state: int
     priority: int
     worker: str | None
+    rank: float
 
 
 class Moves:
@@ -144,6 +148,11 @@ class Moves:
 
     # -- handing out --------------------------------------------------------------------------
 
+    @cached_property
+    def paused(self) -> frozenset[str]:
+        """The queues from which nothing is handed out."""
+        return frozenset(notes.paused(self.connection))
+
     def promote(self, queues: Iterable[str]) -> int:
         """Move tasks whose time has come to where their priority and push put them."""
         promoted = 0
@@ -165,6 +174,8 @@ class Moves:
         for queue in queues:
             if len(leases) >= limit:
                 break
+            if queue in self.paused:
+                continue
             number = _new_number()
             rows = self.connection.execute(
                 "UPDATE tasks SET state = ?, rank = ?, due = NULL, lease = ?, holder = ?,"
@@ -221,7 +232,7 @@ class Moves:
         lease = outcome.lease
         if not self.connection.execute(f"DELETE FROM tasks WHERE {HELD}", held).rowcount:
             return False
-        self.ledger.moved(lease.queue, RUNNING, None)
+        self.ledger.done(lease.queue)
         if outcome.result_ttl > 0:
             self.connection.execute("DELETE FROM results WHERE expires <= ?", (self._now,))
             self.connection.execute(
@@ -256,7 +267,7 @@ class Moves:
             f" failures = ?, {_FREE} WHERE {HELD}",
             (FAILED, self._now, failures, *held),
         )
-        self.ledger.moved(outcome.lease.queue, RUNNING, FAILED)
+        self.ledger.failed(outcome.lease.queue)
         return True
 
     def _release(self, held: Held, outcome: Release) -> bool:
@@ -299,12 +310,11 @@ class Moves:
 
     # -- mending ------------------------------------------------------------------------------
 
-    def requeue(self, task_id: str) -> bool:
+    def requeue(self, task_id: str) -> Mended:
         """Send a task to the tail of its queue as if it had never run."""
         row = self._find(task_id)
-        if row is None:
-            return False
-        _refuse_running(task_id, row)
+        if row is None or row.state == RUNNING:
+            return _untouched(row)
         if row.state != WAITING:
             self.connection.execute(
                 f"UPDATE tasks SET seq = {_TAIL}, state = ?, rank = -priority, due = NULL,"
@@ -313,21 +323,33 @@ class Moves:
             )
             self._forget_dependencies(task_id)
             self.ledger.moved(row.queue, row.state, WAITING)
-        return True
+        return Mended.DONE
 
-    def cancel(self, task_id: str) -> bytes | None:
-        """Remove one task that is not running and return its body."""
+    def cancel(self, task_id: str) -> tuple[Mended, bytes]:
+        """Remove one task that is not running; return its body too."""
         row = self._find(task_id)
-        if row is None:
-            return None
-        _refuse_running(task_id, row)
-        body: bytes
+        if row is None or row.state == RUNNING:
+            return _untouched(row), b""
         (body,) = self.connection.execute(
             "DELETE FROM tasks WHERE seq = ? RETURNING body", (row.seq,)
         ).fetchone()
         self._forget_dependencies(task_id)
         self.ledger.moved(row.queue, row.state, None)
-        return body
+        return Mended.DONE, body
+
+    def move(self, move: Move, queue: str) -> Mended:
+        """Put a task that is not running into another queue; its seq and rank place it there."""
+        row = self._find(move.task_id)
+        if row is None or row.state == RUNNING:
+            return _untouched(row)
+        self.connection.execute(
+            "UPDATE tasks SET queue = ?, body = coalesce(?, body) WHERE seq = ?",
+            (queue, move.body, row.seq),
+        )
+        if row.queue != queue:
+            self.ledger.moved(row.queue, row.state, None)
+            self.ledger.arrived(queue, row.state, row.rank)
+        return Mended.DONE
 
     def drop(self, queue: str, state: int, last: int) -> int:
         """Remove a chunk of the queue's tasks in one state, none pushed after `last`."""
@@ -390,8 +412,8 @@ class Moves:
                 (WAITING, seq),
             )
             self.ledger.moved(queue, code, WAITING)
-            code = WAITING
-        return _Row(seq, queue, code, priority, worker)
+            code, rank = WAITING, -priority
+        return _Row(seq, queue, code, priority, worker, rank)
 
 
 def _new_number() -> int:
@@ -405,6 +427,10 @@ def held_by(lease: Lease) -> Held | None:
     if lease.token.isascii() and all(each.isdigit() and len(each) < 19 for each in (seq, number)):
         return int(seq), int(number), lease.task_id
     return None
+
+
+def _untouched(row: _Row | None) -> Mended:
+    return Mended.MISSING if row is None else Mended.RUNNING
 
 
 def _refuse_running(task_id: str, row: _Row) -> None:

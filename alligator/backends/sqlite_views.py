@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from . import sqlite_notes as notes
 from .base import Counts, Page, Record, State, load_failures
 from .sqlite_ledger import DELAYED, FAILED, RETRYING, RUNNING, STATES, TIMED, WAITING
 from .sqlite_moves import HELD, Held
@@ -18,18 +19,31 @@ _RECORD = (
 )
 
 
-def queues(connection: sqlite3.Connection) -> list[str]:
-    return [name for (name,) in connection.execute("SELECT DISTINCT queue FROM totals ORDER BY 1")]
+def queues(connection: sqlite3.Connection, empty: bool) -> list[str]:
+    tables = ("totals", "paused", "ended") if empty else ("totals",)
+    names = " UNION ".join(f"SELECT queue FROM {table}" for table in tables)
+    return sorted({name for (name,) in connection.execute(names)})
 
 
 def counts(connection: sqlite3.Connection, queue: str, now: float) -> Counts:
     rows = connection.execute("SELECT state, number FROM totals WHERE queue = ?", (queue,))
-    numbers = {STATES[code].value: number for code, number in rows}
+    numbers: dict[str, Any] = {STATES[code].value: number for code, number in rows}
     first = connection.execute(
         "SELECT pushed_at FROM tasks WHERE state = ? AND queue = ? ORDER BY rank, seq LIMIT 1",
         (WAITING, queue),
     ).fetchone()
-    return Counts(queue, **numbers, oldest_age=max(0.0, now - first[0]) if first else None)
+    ended = connection.execute(
+        "SELECT done, failed FROM ended WHERE queue = ?", (queue,)
+    ).fetchone()
+    done, failed = ended or (0, 0)
+    return Counts(
+        queue,
+        **numbers,
+        oldest_age=max(0.0, now - first[0]) if first else None,
+        paused=queue in notes.paused(connection),
+        done_total=done,
+        failed_total=failed,
+    )
 
 
 def find(connection: sqlite3.Connection, task_id: str, now: float) -> Record | None:
@@ -62,9 +76,12 @@ def peek(
 
 
 def seconds_to_ready(connection: sqlite3.Connection, names: Sequence[str], now: float) -> float:
-    """Return in how many seconds one of the queues has a task that is ready: 0 or less is now."""
+    """Return in how many seconds one of the queues has a task to hand out: 0 or less is now."""
     seconds = float("inf")
+    closed = notes.paused(connection)
     for queue in names:
+        if queue in closed:
+            continue
         waiting, *dues = connection.execute(
             "SELECT EXISTS (SELECT 1 FROM tasks WHERE state = ?1 AND queue = ?4),"
             " (SELECT min(rank) FROM tasks WHERE state = ?2 AND queue = ?4),"

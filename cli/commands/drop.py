@@ -4,68 +4,107 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from typing import Any
 
 import click
 
-from alligator.backends.base import Backend, State
+from alligator.backends.base import Backend, Record, State
+from alligator.gator import Gator
 
-from ..broker import open_client
+from ..backup import Backup
+from ..broker import open_gator
 from ..errors import FAILED
+from ..mending import Manner, Tally, change, chosen, manner_options, same_ids
 from ..options import Command
-from ..selection import chosen_queues, chosen_states, nothing_in, queue_options
+from ..selection import (
+    chosen_queues,
+    chosen_states,
+    filter_options,
+    nothing_in,
+    queue_options,
+    records,
+)
 from ..session import Session, pass_session
 
 EXAMPLES = """
 gator drop -q mail --dry-run
 gator drop -q mail --state failed --yes
+gator drop -q mail --task 'app.mail.*' --backup mail.ndjson
 """
 
 
 @click.command("drop", cls=Command, examples=EXAMPLES, surplus="Name the queue with -q.")
 @queue_options
-@click.option("--dry-run", is_flag=True, help="Only count.")
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@filter_options
+@click.option(
+    "--backup",
+    metavar="FILE",
+    help="Append what is removed to this file, so that load brings it back.",
+)
+@manner_options
 @pass_session
-def command(
-    session: Session,
-    queue: str | None,
-    all_queues: bool,
-    states: tuple[str, ...],
-    dry_run: bool,
-    yes: bool,
-) -> int:
+def command(session: Session, /, backup: str | None, **options: Any) -> int:
     """Remove a queue's tasks.
 
     Running ones stay, and count as skipped. Prints how many tasks matched, were removed (changed),
-    failed to be, or were skipped.
+    failed to be, or were skipped. A queue that is then empty is forgotten, with its totals, unless
+    tasks were selected.
     """
-    if State.RUNNING in states:
+    choice, manner = chosen({"ids": (), "ids_from": None, **options})
+    if State.RUNNING in choice.states:
         raise click.UsageError("--state running: a running task cannot be dropped, only waited for")
-    if not (yes or dry_run or sys.stdin.isatty()):
+    if not (manner.yes or manner.dry_run or sys.stdin.isatty()):
         raise click.UsageError("drop removes tasks for good, and nobody is here to ask; add --yes")
-    client = open_client(session)
-    queues = chosen_queues(client, queue, all_queues)
-    chosen = [state for state in chosen_states(client, states) if state is not State.RUNNING]
-    running = 0 if states else _count(client, queues, [State.RUNNING])
-    matched = _count(client, queues, chosen)
-    if matched and not (yes or dry_run) and not _confirmed(matched, states, queues):
-        session.out.note("nothing was removed")
-        return FAILED
-    dropped = 0 if dry_run else sum(client.drop(name, chosen) for name in queues)
-    if not matched + running + dropped:
+    gator = open_gator(session)
+    client = gator.client
+    queues = chosen_queues(client, choice.queue, choice.all_queues)
+    states = chosen_states(client, choice.states)
+    states = [state for state in states if state is not State.RUNNING]
+    one_by_one = bool(choice.wanted or backup is not None or manner.rate)
+    running = 0 if choice.states or choice.wanted else _count(client, queues, [State.RUNNING])
+
+    def found() -> Iterator[Record]:
+        return records(client, queues, states, 0, False, choice.wanted)
+
+    matched = sum(1 for _ in found()) if choice.wanted else _count(client, queues, states)
+    if matched and not (manner.yes or manner.dry_run):
+        what = " or ".join(choice.states) if not choice.wanted else "matching"
+        if not _confirmed(matched, what, queues):
+            session.out.note("nothing was removed")
+            return FAILED
+    if manner.dry_run:
+        changed, skipped = 0, running
+    elif one_by_one:
+        tally = _removed(session, gator, found(), backup, manner)
+        matched, changed = tally.matched, tally.changed
+        skipped = running + matched - changed
+    else:
+        # Tasks come and go between the count and the removal; the removal has the last word.
+        changed = sum(client.drop(name, states) for name in queues)
+        matched, skipped = changed, running
+    if not (manner.dry_run or choice.states or choice.wanted):
+        for name in client.queues(empty=True) if choice.all_queues else queues:
+            client.forget(name)
+    if not matched + running:
         session.out.note(nothing_in(client, queues))
     session.out.record(
-        {
-            # Tasks come and go between the count and the removal; the removal has the last word.
-            "matched": running + (matched if dry_run else dropped),
-            "changed": dropped,
-            "failed": 0,
-            "skipped": running,
-        },
+        {"matched": matched + running, "changed": changed, "failed": 0, "skipped": skipped},
         unasked="json",
     )
     return os.EX_OK
+
+
+def _removed(
+    session: Session, gator: Gator, found: Iterator[Record], path: str | None, manner: Manner
+) -> Tally:
+    """Remove tasks one by one, into a file that brings them back if one is named."""
+    act = same_ids(gator.client.cancel_many)
+    if path is None:
+        return change(session, found, act, manner)
+    with closing(Backup(path, gator)) as backup:
+        return change(session, found, backup.around(act), manner)
 
 
 def _count(client: Backend, queues: Sequence[str], states: Iterable[State]) -> int:
@@ -73,7 +112,7 @@ def _count(client: Backend, queues: Sequence[str], states: Iterable[State]) -> i
     return sum(getattr(one, state.value) for one in counts for state in states)
 
 
-def _confirmed(matched: int, states: Sequence[str], queues: Sequence[str]) -> bool:
-    tasks = " ".join(filter(None, (" or ".join(states), "task" if matched == 1 else "tasks")))
+def _confirmed(matched: int, what: str, queues: Sequence[str]) -> bool:
+    tasks = " ".join(filter(None, (what, "task" if matched == 1 else "tasks")))
     where = f"queue {queues[0]!r}" if len(queues) == 1 else f"{len(queues)} queues"
     return click.confirm(f"Remove {matched} {tasks} of {where} for good?", err=True)

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Callable, Iterator
 from itertools import islice
+from typing import NoReturn
 
 import click
+
+from alligator.backends.base import Record
 
 from ..broker import open_client
 from ..options import Command
@@ -27,6 +33,10 @@ gator peek --json --limit 0 | jq -r 'select(.attempts > 2).id'
 """
 
 
+#: Seconds between two looks of --follow.
+LOOK = 0.5
+
+
 @click.command(
     "peek",
     cls=Command,
@@ -44,6 +54,7 @@ gator peek --json --limit 0 | jq -r 'select(.attempts > 2).id'
     help="How many at most; 0 is all.",
 )
 @click.option("--reverse", is_flag=True, help="From the other end: last in line first.")
+@click.option("--follow", is_flag=True, help="Go on: show tasks as they come into the states.")
 @pass_session
 def command(
     session: Session,
@@ -55,6 +66,7 @@ def command(
     older_than: float | None,
     limit: int,
     reverse: bool,
+    follow: bool,
 ) -> None:
     """List tasks.
 
@@ -64,6 +76,11 @@ def command(
     client = open_client(session)
     queues = chosen_queues(client, queue, all_queues)
     wanted = Filter(task, error, older_than)
+    if follow:
+        if reverse:
+            raise click.UsageError("--follow and --reverse: give one of the two")
+        states_shown = chosen_states(client, states)
+        _follow(session, lambda: records(client, queues, states_shown, 0, False, wanted))
     most = limit + 1 if limit else 0  # one more, to know whether there are more
     found = records(client, queues, chosen_states(client, states), most, reverse, wanted)
     shown = islice(found, limit) if limit else found
@@ -73,3 +90,15 @@ def command(
         session.out.note(nothing_in(client, queues, what))
     elif next(found, None) is not None:
         session.out.note(f"{limit} shown; --limit 0 shows all")
+
+
+def _follow(session: Session, listing: Callable[[], Iterator[Record]]) -> NoReturn:
+    """Show each task once in each state that it is seen in, for ever."""
+    seen: set[tuple[str, str]] = set()
+    while True:
+        listed = {(one.task_id, one.state.value): one for one in listing()}
+        fresh = [row_of(one) for key, one in listed.items() if key not in seen]
+        session.out.rows(fresh, TASK_COLUMNS)
+        sys.stdout.flush()
+        seen = set(listed)
+        time.sleep(LOOK)

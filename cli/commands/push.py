@@ -1,8 +1,9 @@
-"""gator push: queue one call."""
+"""gator push: queue one call, or one a line of a file."""
 
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -13,21 +14,21 @@ from alligator.backends.base import (
     MIN_PRIORITY,
     Backend,
     Capability,
-    FinishedState,
 )
-from alligator.exceptions import InvalidTask, NotImportable
+from alligator.exceptions import NotImportable
 from alligator.execution import encode
 from alligator.gator import Gator
-from alligator.retries import Backoff, exponential
 from alligator.tasks import Task
 from alligator.utils import DottedPath
 
 from ..broker import open_gator
-from ..errors import CliError, TimedOut
+from ..completing import queue_names, task_ids
 from ..foreground import users_code
+from ..lines import backoff
 from ..options import Command
+from ..outcomes import result_of
 from ..session import Session, pass_session
-from ..types import duration, json_array, json_object, when
+from ..types import duration, json_array, json_object, rate, when
 
 EXAMPLES = """
 gator push app.tasks.report --args '[1, "weekly"]'
@@ -35,10 +36,15 @@ gator push app.mail.send --kwargs '{"to": 42}' -q mail --retries 3 --backoff 30s
 gator push app.mail.send --args '[42]' --retries 8 --backoff exp:1s..10m
 gator push app.tasks.report --delay 5m --unique report
 jq -c '[.id]' row.json | gator push app.tasks.load --args - --wait --wait-timeout 1m
+jq -c '{task: "app.mail", args: [.id]}' rows.ndjson | gator push --from - --checkpoint mail.ck
 """
 
 #: Seconds a result is kept for whoever waits, at least: `gator result` may want it once more.
 RESULT_TTL = 3600.0
+
+
+#: The options that go with --from.
+FROM = ("path", "skip_invalid", "checkpoint", "rate", "print_ids")
 
 
 class Manner(NamedTuple):
@@ -58,33 +64,24 @@ def dotted_path(text: str) -> DottedPath:
         raise click.BadParameter(str(error)) from error
 
 
-def backoff(text: str) -> Backoff:
-    """Read 30s, 1s,10s,1m or exp:1s..10m."""
-    kind, colon, span = text.partition(":")
-    if not colon:
-        seconds = tuple(map(duration, text.split(",")))
-        return seconds if len(seconds) > 1 else seconds[0]
-    first, dots, cap = span.partition("..")
-    if kind != "exp" or not dots:
-        raise click.BadParameter(f"{text!r} is no backoff; write 30s, 1s,10s,1m or exp:1s..10m")
-    try:
-        return exponential(duration(first), duration(cap))
-    except InvalidTask as error:
-        raise click.BadParameter(str(error)) from error
-
-
 @click.command(
     "push",
     cls=Command,
     examples=EXAMPLES,
     surplus="The function's arguments go into --args: --args '[1, \"x\"]'.",
 )
-@click.argument("func", type=dotted_path, metavar="TASK")
+@click.argument("func", type=dotted_path, metavar="[TASK]", required=False)
 @click.option(
     "--args", type=json_array, metavar="JSON", help="A JSON array; @FILE, or - for stdin."
 )
 @click.option("--kwargs", type=json_object, metavar="JSON", help="A JSON object, likewise.")
-@click.option("-q", "--queue", metavar="QUEUE", help="The queue; 'all' when left out.")
+@click.option(
+    "-q",
+    "--queue",
+    metavar="QUEUE",
+    help="The queue; 'all' when left out.",
+    shell_complete=queue_names,
+)
 @click.option("--delay", type=duration, metavar="TIME", help="Run it after 30, 30s, 5m, 1h30m, 1d.")
 @click.option(
     "--at", type=when, metavar="TIME", help="Run it then: 2030-01-31T08:00:00Z, Unix time."
@@ -108,6 +105,7 @@ def backoff(text: str) -> Backoff:
 @click.option(
     "--depends-on",
     multiple=True,
+    shell_complete=task_ids,
     metavar="ID",
     help="Not before this task has succeeded; may be repeated.",
 )
@@ -132,23 +130,49 @@ def backoff(text: str) -> Backoff:
 @click.option("--dry-run", is_flag=True, help="Print what would be queued, and queue nothing.")
 @click.option("--wait", is_flag=True, help="Wait for the end, and print the result.")
 @click.option("--wait-timeout", type=duration, metavar="TIME", help="Wait no longer than this.")
+@click.option(
+    "--from",
+    "path",
+    metavar="FILE",
+    help='Push the task of each line, such as {"task": "app.mail", "args": [1]}; - is stdin. The '
+    "fields are called as the options are, with _ for -.",
+)
+@click.option("--skip-invalid", is_flag=True, help="With --from: go on after a bad line.")
+@click.option(
+    "--checkpoint",
+    metavar="FILE",
+    help="With --from: note there how far it has come; the same command then goes on from there.",
+)
+@click.option("--rate", type=rate, metavar="RATE", help="With --from: 100/s, 6000/m.")
+@click.option("--print-ids", is_flag=True, help="With --from: the ids instead of a summary.")
 @pass_session
 def command(
     session: Session,
     /,
-    func: DottedPath,
+    func: DottedPath | None,
     args: list[Any] | None,
     kwargs: dict[str, Any] | None,
     queue: str | None,
     **options: Any,
-) -> None:
+) -> int:
     """Queue a call of a function.
 
     TASK is its dotted path. Prints the id of the queued call. The function is not imported, so the
     code need not be on this machine; --check imports it, with the current directory on the module
     path. With --wait, stdout has the result as JSON instead, and the exit code is 0 only when the
-    task succeeded.
+    task succeeded. With --from, stdout has how many lines were queued, were held already (by id or
+    unique key) and are invalid.
     """
+    lines = {name: options.pop(name) for name in FROM}
+    if lines["path"] is not None:
+        return _push_from(
+            session, queue, lines, {"func": func, "args": args, "kwargs": kwargs, **options}
+        )
+    if func is None:
+        raise click.UsageError("Missing argument 'TASK', or --from FILE for a file of lines.")
+    for name, value in lines.items():
+        if value:
+            raise click.UsageError(f"{_option(name)} needs --from")
     manner = Manner(*(options.pop(name) for name in Manner._fields))
     task = _task(options, manner).to_call(func, *(args or ()), **(kwargs or {}))
     if manner.check:
@@ -166,6 +190,29 @@ def command(
         _push_and_wait(session, gator, task, manner.wait_timeout)
     else:
         _push(session, gator, task)
+    return os.EX_OK
+
+
+def _push_from(
+    session: Session, queue: str | None, lines: dict[str, Any], one: dict[str, Any]
+) -> int:
+    """Push the lines of a file.
+
+    Args:
+        one: the options of a single task, which must not be given.
+    """
+    from ..bulk_push import Source, push_lines  # a push of one should not wait for its imports
+
+    dry_run = one.pop("dry_run")
+    given = [name for name, value in one.items() if value not in (None, False, ())]
+    if given:
+        name = "TASK" if given[0] == "func" else _option(given[0])
+        raise click.UsageError(f"{name} and --from: put it into the lines")
+    return push_lines(session, open_gator(session, queue), Source(dry_run=dry_run, **lines))
+
+
+def _option(name: str) -> str:
+    return "--id" if name == "task_id" else f"--{name.replace('_', '-')}"
 
 
 def _task(options: dict[str, Any], manner: Manner) -> Task:
@@ -249,20 +296,4 @@ def _push_and_wait(session: Session, gator: Gator, task: Task, timeout: float | 
     except KeyboardInterrupt as error:
         error.add_note(f"No longer waiting; task {task.task_id} stays queued.")
         raise
-    if finished is None:
-        raise TimedOut(
-            f"task {task.task_id} has not ended within {timeout:g} s",
-            f"It stays queued: gator show {task.task_id}",
-        )
-    if finished.state is FinishedState.FAILED:
-        why = finished.failure.error if finished.failure else "its error is not known"
-        raise CliError(
-            f"task {task.task_id} failed: {why}",
-            f"It is in the failed set: gator show {task.task_id}",
-        )
-    if finished.state is FinishedState.GONE:
-        raise CliError(
-            f"task {task.task_id} is gone without a result: it was canceled or dropped, or had "
-            "been pushed by somebody who asked for none"
-        )
-    session.out.line((finished.result or b"null").decode())
+    session.out.line(result_of(task.task_id, finished, timeout))

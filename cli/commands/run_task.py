@@ -11,6 +11,7 @@ from alligator.exceptions import NotAllowed, Snooze, TaskRunning, UndecodableTas
 from alligator.gator import Gator
 
 from ..broker import open_gator
+from ..completing import task_ids
 from ..errors import CliError
 from ..foreground import users_code
 from ..options import Command
@@ -24,7 +25,7 @@ gator run-task nightly --force
 
 
 @click.command("run-task", cls=Command, examples=EXAMPLES, surplus="One id at a time.")
-@click.argument("task_id", metavar="ID")
+@click.argument("task_id", metavar="ID", shell_complete=task_ids)
 @click.option("--force", is_flag=True, help="Take it even from a worker that is running it.")
 @pass_session
 def command(session: Session, task_id: str, force: bool) -> None:

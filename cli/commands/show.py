@@ -5,14 +5,13 @@ from __future__ import annotations
 import click
 
 from alligator.backends.base import Backend, Capability, Record, State
-from alligator.exceptions import BadSignature, InvalidSetting
-from alligator.gator import Gator
-from alligator.signing import unwrap
 
 from ..broker import open_gator
+from ..completing import task_ids
 from ..errors import NotFound
 from ..options import Command
 from ..session import Session, pass_session
+from ..signatures import signature_of
 from ..views import TASK_DETAILS, details_of
 
 EXAMPLES = """
@@ -24,7 +23,7 @@ gator show nightly --json | jq -r '.failures[-1].traceback'
 @click.command(
     "show", cls=Command, examples=EXAMPLES, fields=TASK_DETAILS, surplus="One id at a time."
 )
-@click.argument("task_id", metavar="ID")
+@click.argument("task_id", metavar="ID", shell_complete=task_ids)
 @pass_session
 def command(session: Session, task_id: str) -> None:
     """Show everything known about a task.
@@ -36,7 +35,7 @@ def command(session: Session, task_id: str) -> None:
     record = client.find(task_id)
     if record is None:
         raise no_such_task(client, task_id)
-    session.out.record(details_of(record, _states(client, record), _signed(gator, record)))
+    session.out.record(details_of(record, _states(client, record), signature_of(gator, record)))
 
 
 def _states(client: Backend, record: Record) -> dict[str, str]:
@@ -46,23 +45,6 @@ def _states(client: Backend, record: Record) -> dict[str, str]:
         return {}
     found = {task_id: client.find(task_id) for task_id in record.depends_on}
     return {task_id: one.state.value if one else "gone" for task_id, one in found.items()}
-
-
-def _signed(gator: Gator, record: Record) -> str:
-    """Return what is known about a body's signature; "" for one that has none."""
-    if not unwrap(record.body)[0]:
-        return ""
-    try:
-        trust = gator.trust
-    except InvalidSetting:  # whoever may not read the secrets may look at tasks all the same
-        return "unverified"
-    if trust.keys is None:
-        return "unverified"
-    try:
-        trust.unseal(record.queue, record.task_id, record.body)
-    except BadSignature:
-        return "invalid"
-    return "valid"
 
 
 def no_such_task(client: Backend, task_id: str) -> NotFound:

@@ -12,6 +12,7 @@ from alligator.settings import COROUTINES, DRAIN_TIMEOUT, WorkerSettings
 from alligator.supervisor import Supervisor
 
 from ..broker import open_gator
+from ..completing import files, queue_names, words
 from ..foreground import users_code
 from ..options import Command
 from ..session import Session, pass_session
@@ -49,6 +50,7 @@ LEVELS = ("debug", "info", "warning", "error")
     default=(ALL,),
     show_default=True,
     metavar="QUEUE",
+    shell_complete=queue_names,
     help="May be repeated; a queue is looked at when the ones before it have nothing ready.",
 )
 @click.option(
@@ -136,6 +138,7 @@ LEVELS = ("debug", "info", "warning", "error")
     default="text",
     show_default=True,
     metavar="FORMAT",
+    shell_complete=words(("text", "json")),
     help="text or json.",
 )
 @click.option(
@@ -144,7 +147,15 @@ LEVELS = ("debug", "info", "warning", "error")
     default="info",
     show_default=True,
     metavar="LEVEL",
+    shell_complete=words(LEVELS),
     help=f"{', '.join(LEVELS)}.",
+)
+@click.option(
+    "--heartbeat-file",
+    default="",
+    metavar="FILE",
+    help="Touch it every 5 s, for gator health --live; systemd's watchdog is served by itself.",
+    shell_complete=files,
 )
 @pass_session
 def command(
@@ -164,6 +175,7 @@ def command(
     reload: bool,
     log_format: str,
     log_level: str,
+    heartbeat_file: str,
 ) -> int:
     """Run workers until stopped.
 
@@ -194,6 +206,7 @@ def command(
         log_level=log_level,
         allow=allow,
         secret_file=session.settings.secret_file,
+        heartbeat_file=heartbeat_file,
     )
     with users_code():
         return Supervisor(settings, gator.client).run()

@@ -32,6 +32,7 @@ from alligator.backends.base import (
 from alligator.backends.beanstalk_backend import Client
 from alligator.backends.beanstalk_job import HEADER_ROOM, Header, pack, unpack
 from alligator.backends.beanstalk_leases import RESERVE_NOW
+from alligator.backends.beanstalk_replacing import _moved
 from alligator.backends.beanstalk_wire import REFUSALS, Connection, Reply, refuse
 from alligator.exceptions import (
     AlligatorException,
@@ -818,7 +819,7 @@ def test_a_server_in_drain_mode_refuses_what_puts_and_serves_the_rest(
         True,
         True,
     ]
-    with pytest.raises(BrokerRefused, match="requeue task"):
+    with pytest.raises(BrokerRefused, match="requeue tasks"):
         client.requeue(delayed)
     with pytest.raises(BrokerRefused, match="list tasks"):
         client.peek("all", State.RUNNING)
@@ -971,5 +972,46 @@ def test_a_running_task_is_said_to_run(make_client: MakeClient) -> None:
     task_id = push(client)
     reserve(client)
     for verb in (client.cancel, client.claim, client.requeue):
-        with pytest.raises(TaskRunning, match=f"task {task_id} is held by a worker"):
+        with pytest.raises(TaskRunning, match=f"task {task_id} is running"):
             verb(task_id)
+
+
+def test_a_mover_that_dies_in_between_loses_nothing(
+    client: Client, foreign: greenstalk.Client[bytes]
+) -> None:
+    task_id = push(client, b"body")
+    found = client.find(task_id)
+    assert found is not None
+    with client._spare() as connection:
+        replacer = client._replacer(connection)
+        new = _moved(found, "other", None)
+        assert new is not None
+        ((_, placed),) = replacer._put([new])
+
+    # Killed after the put: both are there, of which one alone can be taken for a minute.
+    assert client.counts("all").waiting == 1
+    assert client.reserve(["other"], 5) == []
+    # Killed after the old one was deleted, too: the new one will be ready by itself.
+    foreign.delete(int(task_id))
+    (kept,) = client.peek("other", State.DELAYED).records
+    assert kept.task_id == placed.values[0].decode()
+    assert kept.due is not None
+    assert kept.due - time.time() <= 60
+
+
+def test_tasks_taken_while_they_are_moved_stay_where_they_are(
+    client: Client, make_client: MakeClient
+) -> None:
+    task_id = push(client, b"body")
+    found = client.find(task_id)
+    assert found is not None
+    new = _moved(found, "other", None)
+    assert new is not None
+    (lease,) = make_client().reserve(["all"], 1)
+
+    with client._spare() as connection:
+        assert client._replacer(connection)._replace("move tasks", [new]) == {}
+
+    assert client.queues() == ["all"]
+    assert client.counts("all").running == 1
+    assert lease.body == b"body"

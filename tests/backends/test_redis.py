@@ -27,6 +27,8 @@ from alligator.backends.base import (
     Failure,
     Finished,
     FinishedState,
+    Mended,
+    Move,
     Outcome,
     Release,
     Retry,
@@ -34,6 +36,7 @@ from alligator.backends.base import (
 )
 from alligator.backends.redis_backend import Client
 from alligator.backends.redis_driver import translate
+from alligator.backends.roster import STALE_KEPT, WorkerRecord, dump_worker
 from alligator.exceptions import (
     BrokerError,
     BrokerRefused,
@@ -169,6 +172,52 @@ def test_a_cancel_whose_answer_is_lost_returns_the_body(lossy: Client, proxy: Pr
 
     assert lossy.cancel("one") == b"\x00body\xff"
     assert proxy.lost == 1
+
+
+def test_mending_many_whose_answer_is_lost_is_done_once(lossy: Client, proxy: Proxy) -> None:
+    lossy.push_many("all", [Entry(name, name.encode()) for name in ("one", "two", "three")])
+    for verb in (lossy.requeue_many, lossy.cancel_many):
+        verb(["unknown"])
+    lossy.move_many([Move("unknown")], "other")
+    proxy.lose_after = 0
+    assert lossy.move_many([Move("one", b"new"), Move("none")], "other") == [
+        (Mended.DONE, "one"),
+        (Mended.MISSING, "none"),
+    ]
+    proxy.lose_after = 0
+    assert lossy.cancel_many(["two", "none"]) == [Mended.DONE, Mended.MISSING]
+    assert proxy.lost == 2
+
+    assert [lossy.counts(queue).waiting for queue in ("all", "other")] == [1, 1]
+
+
+def test_a_beat_that_arrives_late_does_not_bring_a_worker_back(lossy: Client) -> None:
+    worker = WorkerRecord("host:1", "host", 1, ("all",), 1, 0.0)
+    lossy.beat(worker, 20.0)
+    link = lossy._link
+    said = (worker.name, dump_worker(worker, 20.0), 10**12)
+    beat = link._number
+    lossy.leave(worker.name)
+    with link._lock:
+        link._run(link._calls, "beat", beat, said)
+
+    assert lossy.workers() == []
+
+
+def test_workers_silent_for_a_day_are_forgotten(
+    make: Callable[..., Client], raw: Any, redis_dsn: str
+) -> None:
+    client = make()
+    worker = WorkerRecord("host:1", "host", 1, ("all",), 1, 0.0)
+    for name in ("young:1", "old:1"):
+        client.beat(worker._replace(name=name), 20.0)
+    day_ago = (time.time() - STALE_KEPT - 60) * 1e6
+    raw.zadd(f"{prefix_of(redis_dsn)}beats", {"old:1": day_ago})
+
+    assert [each.name for each in client.workers()] == ["young:1"]
+    client.beat(worker, 20.0)
+
+    assert set(raw.hkeys(f"{prefix_of(redis_dsn)}workers")) == {b"young:1", b"host:1"}
 
 
 def test_a_claim_whose_answer_is_lost_returns_the_lease(lossy: Client, proxy: Proxy) -> None:
@@ -352,7 +401,7 @@ def test_a_server_that_hides_its_settings_is_trusted(tmp_path: Path) -> None:
 def test_a_wrong_password_is_refused_and_not_shown(tmp_path: Path, user: str) -> None:
     with redis_server(tmp_path, "--requirepass", "right-secret") as server:
         client = Client(server.dsn.replace("//", f"//{user}"))
-        with pytest.raises(BrokerRefused, match="check the user name and password") as caught:
+        with pytest.raises(BrokerRefused, match=r"(user name and|wants a) password") as caught:
             client.push_many("all", entries(1))
         assert "secret" not in str(caught.value)
         right = Client(server.dsn.replace("//", "//:right-secret@"))
@@ -401,7 +450,12 @@ def test_at_maxmemory_pushes_are_refused_and_everything_else_goes_on(tmp_path: P
         assert client.requeue(failed.task_id)
         assert client.claim(retried.task_id) is not None
         assert client.cancel("t5") is not None
-        assert client.drop_all("all") == 3
+        client.pause("all")
+        assert client.move("t4", "other") == "t4"
+        client.resume("all")
+        client.beat(WorkerRecord("host:1", "host", 1, ("all",), 1, 0.0), 20.0)
+        client.leave("host:1")
+        assert client.drop_all("all") + client.drop_all("other") == 3
 
         raw.config_set("maxmemory", 0)
         assert client.push_many("all", [Entry("more", b"x")])[0].queued
@@ -782,8 +836,9 @@ def test_nothing_is_left_of_tasks_that_are_gone(
     base = prefix_of(redis_dsn)
     left = {key.decode().removeprefix(base).partition(":")[0] for key in raw.keys(f"{base}*")}
 
-    # The last two end by themselves; `waiting-on` of a dropped dependency would be a leak.
-    assert left <= {"seq", "wake", "client", "result"}
+    # Two end by themselves, and two are a number for each queue; `waiting-on` of a dropped
+    # dependency would be a leak.
+    assert left <= {"seq", "wake", "client", "result", "done-total", "failed-total"}
     assert all(raw.ttl(key) > 0 for key in raw.keys(f"{base}client:*"))
 
 

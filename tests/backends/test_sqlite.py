@@ -9,18 +9,22 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
-from alligator.backends.base import MAX_NAME, Ack, Backend, Entry, State
+from alligator.backends.base import MAX_NAME, Ack, Backend, Entry, Move, State
+from alligator.backends.roster import STALE_KEPT, WorkerRecord
 from alligator.backends.sqlite_backend import Client
 from alligator.backends.sqlite_place import file_system
 from alligator.dsn import parse
 from alligator.exceptions import BrokerRefused, BrokerUnreachable, InvalidDSN, InvalidName
 
-from ..contract.verbs import ack, push, reserve, retry, settle
+from ..contract.verbs import ack, not_running, push, push_in, reserve, retry, settle
 
 DELAY = 3600.0
 
@@ -197,7 +201,7 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
         (0, 0, "belongs to another program"),
         (7, 1, "belongs to another program"),
         (0, 3, "belongs to another program"),
-        (int.from_bytes(b"Alig", "big"), 2, "the file has schema 2 and this Alligator knows 1"),
+        (int.from_bytes(b"Alig", "big"), 3, "the file has schema 3 and this Alligator knows 2"),
     ],
 )
 def test_a_database_that_is_not_ours_is_left_as_it_is(
@@ -217,6 +221,101 @@ def test_a_database_that_is_not_ours_is_left_as_it_is(
 
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.fixture
+def version_1(path: Path) -> Path:
+    """A queue file as the first version left it, with a waiting and a failed task in it."""
+    schema = files("alligator.backends").joinpath("sqlite_schema_1.sql").read_text()
+    with sqlite3.connect(path) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.executescript(schema)
+        for task_id, state, rank in (("waits", 0, 0.0), ("failed", 5, 1.0)):
+            connection.execute(
+                "INSERT INTO tasks (id, queue, state, rank, priority, pushed_at, body)"
+                " VALUES (?, 'all', ?, ?, 0, 1.0, ?)",
+                (task_id, state, rank, task_id.encode()),
+            )
+        connection.execute("INSERT INTO totals VALUES ('all', 0, 1), ('all', 5, 1)")
+    connection.close()
+    return path
+
+
+def test_an_older_file_is_brought_up_to_date_with_its_tasks(
+    version_1: Path, client: Client
+) -> None:
+    assert client.counts("all")[1:7] == (1, 0, 0, 0, 0, 1)
+
+    client.pause("all")
+    assert client.reserve(["all"], 1) == []
+    client.resume("all")
+    lease = reserve(client)
+    assert (lease.task_id, lease.body) == ("waits", b"waits")
+    ack(client, lease)
+    assert client.requeue("failed") is True
+    assert client.counts("all").done_total == 1
+    assert client.workers() == []
+    kept, counted = sums(version_1)
+    assert kept == counted
+
+
+def test_an_older_file_is_brought_up_to_date_once_by_all_who_open_it(
+    version_1: Path, sqlite_dsn: str
+) -> None:
+    clients = [Client(sqlite_dsn) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        counts = list(pool.map(lambda client: client.counts("all").waiting, clients))
+    for client in clients:
+        client.close()
+
+    assert counts == [1] * 8
+    with sqlite3.connect(version_1) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    connection.close()
+
+
+def test_an_older_file_that_cannot_be_written_says_so(version_1: Path, sqlite_dsn: str) -> None:
+    # Held by another program while it would be brought up to date.
+    other = sqlite3.connect(version_1, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    client = Client(f"{sqlite_dsn}?timeout=0.1")
+
+    with pytest.raises(BrokerUnreachable, match="another program keeps it locked"):
+        client.counts("all")
+
+    other.execute("ROLLBACK")
+    other.close()
+    assert client.counts("all").waiting == 1
+    client.close()
+
+
+def test_the_sums_add_up_after_moves(path: Path, client: Client) -> None:
+    for state in not_running(client):
+        push_in(client, state, queue=f"q-{state}")
+    ids = [
+        record.task_id
+        for queue in client.queues()
+        for state in State
+        for record in client.peek(queue, state).records
+    ]
+    client.move_many([Move(task_id) for task_id in ids], "all")
+
+    kept, counted = sums(path)
+    assert kept == counted
+    assert client.queues() == ["all"]
+
+
+def test_workers_silent_for_a_day_are_forgotten(path: Path, client: Client) -> None:
+    worker = WorkerRecord("old:1", "old", 1, ("all",), 1, 0.0)
+    client.beat(worker, 20.0)
+    client.clock = lambda: time.time() + STALE_KEPT + 1
+
+    assert client.workers() == []
+    client.beat(worker._replace(name="new:1"), 20.0)
+
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT name FROM workers").fetchall() == [("new:1",)]
+    connection.close()
 
 
 def test_a_text_is_no_database(path: Path, sqlite_dsn: str) -> None:

@@ -20,7 +20,8 @@ class TestQueues:
         age = first.pop("oldest_age")
         assert 0 <= age < 60
         counts = {"waiting": 1, "delayed": 1, "retrying": 0, "blocked": 1}
-        assert first == {"queue": "all", **counts, "running": 1, "failed": 1}
+        rest = {"paused": False, "done_total": 0, "failed_total": 1}
+        assert first == {"queue": "all", **counts, "running": 1, "failed": 1, **rest}
         assert (second["queue"], second["waiting"]) == ("mail", 1)
         assert cli.ok("queues", "--quiet") == "all\nmail\n"
 

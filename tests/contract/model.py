@@ -6,6 +6,7 @@ No time passes here: a delay never ends and no lease is lost but to a claim by f
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -33,11 +34,14 @@ class Task:
 
 
 class Model:
-    """Every task that is held, by its id."""
+    """Every task that is held, by its id; which queues are paused; what has ended, by queue."""
 
     def __init__(self, capabilities: Collection[Capability]) -> None:
         self.capabilities = capabilities
         self.tasks: dict[str, Task] = {}
+        self.paused: set[str] = set()
+        self.done: Counter[str] = Counter()
+        self.failed: Counter[str] = Counter()
         self._numbers = itertools.count(1)
 
     def in_state(self, queue: str, state: State) -> list[Task]:
@@ -92,7 +96,8 @@ class Model:
             self._line_up(task)
 
     def next_ready(self, queues: Sequence[str], limit: int) -> list[Task]:
-        return [task for name in queues for task in self.in_state(name, State.WAITING)][:limit]
+        names = [name for name in queues if name not in self.paused]
+        return [task for name in names for task in self.in_state(name, State.WAITING)][:limit]
 
     def lease(self, task: Task, lease: Lease) -> None:
         task.state = State.RUNNING
@@ -102,6 +107,7 @@ class Model:
         task.due = None
 
     def ack(self, task: Task) -> None:
+        self.done[task.queue] += 1
         del self.tasks[task.task_id]
         for other in self.tasks.values():
             if task.task_id in other.depends_on:
@@ -120,6 +126,7 @@ class Model:
             task.state = State.WAITING
 
     def fail(self, task: Task, failure: Failure) -> None:
+        self.failed[task.queue] += 1
         task.state = State.FAILED
         task.failed = next(self._numbers)
         self._count(task, failure)
@@ -145,6 +152,13 @@ class Model:
         task.due = None
         task.depends_on = set()
         task.attempts = task.deliveries = 0
+
+    def move(self, task: Task, queue: str, body: bytes | None) -> None:
+        if Capability.CUSTOM_IDS not in self.capabilities and (body or queue != task.queue):
+            task.sequence = next(self._numbers)  # the place goes with the id
+            task.failed = next(self._numbers)
+        task.queue = queue
+        task.body = task.body if body is None else body
 
     def remove(self, task: Task) -> None:
         del self.tasks[task.task_id]

@@ -27,6 +27,8 @@ from alligator.backends.base import (
     Entry,
     Fail,
     Lease,
+    Mended,
+    Move,
     Outcome,
     Record,
     Release,
@@ -41,6 +43,7 @@ from .verbs import LATER, MakeClient, failure, lease_of
 
 HOW = ("fail", "ack", "retry", "retry-later", "release", "release-charged", "defer")
 MENDS = ("requeue", "claim", "steal", "cancel", "requeue", "drop")
+MENDED = {True: Mended.RUNNING, False: Mended.DONE}
 
 T = TypeVar("T")
 
@@ -72,7 +75,10 @@ class BrokerMachine(RuleBasedStateMachine):
         return any_of(data, self.workers)
 
     def any_task(self, data: st.DataObject) -> Task:
-        return any_of(data, sorted(self.model.tasks.values(), key=lambda task: task.sequence))
+        return any_of(data, self.by_age())
+
+    def by_age(self) -> list[Task]:
+        return sorted(self.model.tasks.values(), key=lambda task: task.sequence)
 
     def new_entry(self, data: st.DataObject) -> Entry:
         number = next(_numbers)
@@ -203,6 +209,56 @@ class BrokerMachine(RuleBasedStateMachine):
         for task in tasks:
             self.model.remove(task)
 
+    @precondition(lambda self: self.model.tasks)
+    @rule(data=st.data(), verb=st.sampled_from(("move", "move", "requeue", "cancel")))
+    def mend_many(self, data: st.DataObject, verb: str) -> None:
+        client = self.any_client(data)
+        some = data.draw(st.lists(st.sampled_from(self.by_age()), max_size=4, unique=True))
+        some = [task for task in some if verb == "cancel" or not self.model.key_is_taken(task)]
+        wanted = [MENDED[task.state is State.RUNNING] for task in some]
+        ids = [task.task_id for task in some]
+        mended = [task for task in some if task.state is not State.RUNNING]
+        if verb == "cancel":
+            assert client.cancel_many([*ids, "unknown"]) == [*wanted, Mended.MISSING]
+            for task in mended:
+                self.model.remove(task)
+        elif verb == "requeue":
+            assert client.requeue_many(["4294967295", *ids]) == [Mended.MISSING, *wanted]
+            for task in mended:
+                self.model.requeue(task)
+                self.ledger.follow(client, task)
+        else:
+            self.move(data, client, some, wanted)
+
+    def move(
+        self, data: st.DataObject, client: Backend, some: list[Task], wanted: list[Mended]
+    ) -> None:
+        queue = any_of(data, self.queues)
+        ends = [any_of(data, (None, b"!")) for _ in some]
+        new_bodies = [end and task.body + end for task, end in zip(some, ends, strict=True)]
+        moves = [Move(task.task_id, body) for task, body in zip(some, new_bodies, strict=True)]
+        moved = client.move_many([*moves, Move("unknown")], queue)
+        assert [one.mended for one in moved] == [*wanted, Mended.MISSING]
+        for task, body, one in zip(some, new_bodies, moved, strict=False):
+            if one.mended is Mended.DONE:
+                self.model.move(task, queue, body)
+            if one.task_id != task.task_id:
+                assert Capability.CUSTOM_IDS not in self.can
+                self.model.renamed(task, one.task_id)
+
+    @precondition(lambda self: Capability.PAUSE in self.can)
+    @rule(data=st.data())
+    def pause_or_resume(self, data: st.DataObject) -> None:
+        client, queue = self.any_client(data), any_of(data, self.queues)
+        if queue in self.model.paused:
+            client.resume(queue)
+            self.model.paused.remove(queue)
+        else:
+            client.pause(queue)
+            self.model.paused.add(queue)
+        mine = [name for name in client.paused() if name in self.queues]
+        assert mine == sorted(self.model.paused)
+
     def name_what_is_not_there(self, data: st.DataObject, client: Backend) -> None:
         unknown = any_of(data, ("unknown", "4294967295"))
         assert client.find(unknown) is None
@@ -228,6 +284,10 @@ class BrokerMachine(RuleBasedStateMachine):
             for state in State:
                 assert getattr(counts, state) == len(self.model.in_state(queue, state)), state
             assert (counts.oldest_age is None) == (counts.waiting == 0)
+            assert counts.paused is (queue in self.model.paused)
+            if Capability.TOTALS in self.can:
+                ended = (self.model.done[queue], self.model.failed[queue])
+                assert (counts.done_total, counts.failed_total) == ended
 
     @rule(data=st.data(), limit=st.integers(1, 4), reverse=st.booleans())
     def look(self, data: st.DataObject, limit: int, reverse: bool) -> None:
@@ -256,6 +316,9 @@ class BrokerMachine(RuleBasedStateMachine):
             assert client.settle([Ack(lease)]).accepted == [True]
             self.model.ack(self.model.tasks[lease.task_id])
         client = self.workers[0]
+        for queue in list(self.model.paused):
+            client.resume(queue)
+            self.model.paused.remove(queue)
         while leases := client.reserve(self.queues, 50):
             self.ledger.reserved(client, leases, self.queues, 50)
             acks = [Ack(lease) for lease in leases]

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 
 #: What the wheel is built from. Built in a copy, since building leaves files behind.
 SOURCES = (
-    *("alligator", "cli", "latergator.py"),
+    *("alligator", "cli", "latergator.py", "man", "completions"),
     *("pyproject.toml", "setup.cfg", "README.md", "LICENSE"),
 )
 
@@ -120,11 +120,21 @@ def test_the_wheel_holds_the_library_and_nothing_named_cli(wheel: Path) -> None:
         names = archive.namelist()
     top = {name.partition("/")[0] for name in names}
     assert {name for name in top if ".d" not in name} == {"alligator", "alligator_cli"}
-    for part in ("alligator/py.typed", "alligator/backends/sqlite_schema.sql"):
+    for part in ("alligator/py.typed", "alligator/backends/sqlite_schema_2.sql"):
         assert part in names
     scripts = ROOT / "alligator" / "backends" / "redis_scripts"
     for script in scripts.glob("*.lua"):
         assert f"alligator/backends/redis_scripts/{script.name}" in names
+
+
+def test_man_pages_and_completions_are_where_the_shells_look(installed: Path) -> None:
+    share = installed.parent / "share"
+    for path in (
+        *("man/man1/gator.1", "man/man1/gator-push.1", "zsh/site-functions/_gator"),
+        "bash-completion/completions/gator.bash",
+        "fish/vendor_completions.d/gator.fish",
+    ):
+        assert (share / path).is_file()
 
 
 def test_every_module_is_in_the_wheel(wheel: Path) -> None:

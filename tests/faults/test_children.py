@@ -71,6 +71,22 @@ def ended(child: Child) -> list[str]:
     return [outcome.lease.task_id for outcome in outcomes]
 
 
+def test_what_lies_ready_has_not_begun(child: Child, evidence: str, tmp_path: Path) -> None:
+    stuck, go = stuck_task(evidence, tmp_path)
+    child.give([stuck, *quick(evidence, 1, 2)])
+    pid_when_started(evidence)
+
+    for _ in ("with two behind it", "with none"):
+        child.collect()
+        ((runs, seconds),) = child.begun()
+        assert runs == stuck
+        assert seconds >= 0
+        child.take_back()
+    go.touch()
+    ended(child)
+    assert child.begun() == []
+
+
 def test_leases_that_were_taken_back_are_not_run_and_later_ones_are(
     child: Child, evidence: str, tmp_path: Path
 ) -> None:

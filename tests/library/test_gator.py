@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from alligator import CANCELED, DELAYED, FAILED, RETRYING, SUCCESS, WAITING, Gator, Task, Worker
-from alligator.backends.base import Capability, Record, State
+from alligator.backends.base import Capability, Mended, Record, State
 from alligator.exceptions import (
     InvalidDSN,
     InvalidTask,
@@ -580,3 +580,50 @@ def test_a_closed_gator_opens_again_when_it_is_used(gator: Gator) -> None:
     if has(gator, Capability.SHARED):
         assert pop(gator).result == 3
     gator.close()
+
+
+# -- looking after queues -------------------------------------------------------------------------
+
+
+def test_a_failed_task_is_requeued_and_moved(gator: Gator) -> None:
+    gator.task(tasks.fail)
+    with pytest.raises(ValueError, match="no such user"):
+        gator.pop()
+    (failed,) = gator.client.peek("all", State.FAILED).records
+
+    moved = gator.move(failed.task_id, "other")
+
+    assert moved is not None
+    assert gator.requeue(moved) is True
+    assert [gator.client.counts(name).waiting for name in ("all", "other")] == [0, 1]
+    assert gator.requeue("no-such-task") is False
+    assert gator.move("no-such-task", "other") is None
+
+
+def test_many_are_moved_requeued_and_canceled(gator: Gator) -> None:
+    pushed = gator.push_many(Task().to_call(tasks.add, n, n) for n in range(3))
+
+    moved = gator.move_many((task.task_id for task in pushed), "other")
+
+    assert [mended for mended, _ in moved] == [Mended.DONE] * 3
+    ids = [task_id for _, task_id in moved]
+    assert gator.requeue_many(ids[:1]) == [Mended.DONE]
+    assert gator.cancel_many(iter([*ids, "no-such-task"])) == [*[Mended.DONE] * 3, Mended.MISSING]
+    assert gator.client.queues() == []
+
+
+def test_a_paused_queue_is_not_popped(gator: Gator) -> None:
+    if not has(gator, Capability.PAUSE):
+        with pytest.raises(UnsupportedByBroker, match="cannot pause a queue"):
+            gator.pause()
+        return
+    gator.task(tasks.add, 1, 2)
+    gator.pause()
+    gator.pause("other")
+
+    assert gator.paused() == ["all", "other"]
+    assert gator.pop() is None
+    gator.resume()
+    gator.resume("other")
+    assert gator.paused() == []
+    assert pop(gator).result == 3

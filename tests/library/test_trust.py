@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from alligator import CANCELED, RETRYING, SUCCESS, Gator, Task, Worker
-from alligator.backends.base import MAX_BODY, Capability, State
+from alligator.backends.base import MAX_BODY, Capability, Mended, Moved, State
 from alligator.exceptions import BadSignature, BodyTooLarge, InvalidSetting, NotAllowed
 
 from .. import tasks
@@ -83,6 +83,52 @@ def test_whoever_lacks_the_secret_may_cancel(gator: Gator, signed: Gator) -> Non
     canceled = gator.cancel(task.task_id)
     assert canceled is not None
     assert canceled.func_args == (1,)
+
+
+def moved(one: Moved) -> str:
+    assert one.mended is Mended.DONE
+    return one.task_id
+
+
+def test_a_signed_task_that_is_moved_is_signed_anew(signed: Gator, work: Work, notes: Path) -> None:
+    if Capability.MOVE not in signed.client.capabilities:
+        pytest.skip("this broker cannot move tasks")
+    ids = [signed.task(tasks.append, str(notes), "ran").task_id for _ in range(3)]
+    assert signed.move(ids[0], "mail") is not None
+    page = signed.client.peek("all", State.WAITING)
+    for one in signed.move_many([ids[1], page.records[-1]], "mail"):
+        moved(one)
+    signed.queue_name = "mail"
+    work(signed)
+    assert tasks.lines(notes) == ["ran"] * 3
+
+
+def test_a_signed_task_is_not_moved_without_the_secret(gator: Gator, signed: Gator) -> None:
+    if Capability.MOVE not in signed.client.capabilities:
+        pytest.skip("this broker cannot move tasks")
+    plain, sealed = gator.task(tasks.nothing).task_id, signed.task(tasks.nothing).task_id
+    with pytest.raises(InvalidSetting, match=f"'{sealed}' is signed for queue 'all'"):
+        gator.move(sealed, "mail")
+    with pytest.raises(InvalidSetting, match="is signed for queue 'all'"):
+        gator.move_many([plain, sealed], "mail")
+    assert gator.client.queues() == ["all"]
+    assert gator.move(plain, "mail") is not None
+
+
+def test_a_task_with_another_signature_stays_and_holds_up_no_other(
+    dsn: str, gator: Gator, signed: Gator
+) -> None:
+    if Capability.MOVE not in signed.client.capabilities:
+        pytest.skip("this broker cannot move tasks")
+    other = Gator(dsn, secret="another one of some length")
+    other.backend = other.client = gator.client
+    theirs, ours = other.task(tasks.nothing).task_id, signed.task(tasks.nothing).task_id
+    with pytest.raises(BadSignature):
+        signed.move(theirs, "mail")
+    first, second, third = signed.move_many([theirs, ours, "999999"], "mail")
+    assert first == (Mended.UNVERIFIED, theirs)
+    moved(second)
+    assert third.mended is Mended.MISSING
 
 
 def test_unique_and_chosen_ids_hold_for_signed_tasks(signed: Gator) -> None:

@@ -260,6 +260,26 @@ def test_a_second_control_c_hands_back_what_runs(
     assert Task.deserialize(record.body).retries == 3
 
 
+# -- what operators see of it ---------------------------------------------------------------------
+
+
+def test_it_is_listed_with_what_it_runs_until_it_ends(gator: Gator, notes: Path) -> None:
+    if Capability.WORKERS not in gator.client.capabilities:
+        pytest.skip("this broker keeps no list of workers")
+    task = gator.task(tasks.wait_for_file, str(notes))
+
+    with running(Worker(gator, to_consume=["mail", "all"])):
+        eventually(lambda: [w for w in gator.workers() if w.running], "it is not listed")
+        (shown,) = gator.workers()
+        notes.touch()
+
+    assert (shown.pid, shown.queues) == (os.getpid(), ("mail", "all"))
+    assert shown.name.startswith(f"{gator.client.worker}:")
+    assert shown.running[0].task_id == task.task_id
+    assert shown.running[0].task == "tests.tasks.wait_for_file"
+    assert gator.workers() == []
+
+
 # -- when the broker is away ----------------------------------------------------------------------
 
 

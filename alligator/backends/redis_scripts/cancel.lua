@@ -1,20 +1,24 @@
--- Remove one task that is not running.
--- ARGV[3] id.
--- Returns {"canceled", its body}, {"running", its worker}, or {"unknown"}.
+-- Remove tasks that are not running.
+-- ARGV[3] "1": show their bodies; [4...] ids.
+-- Returns {"done", body}, {"missing"} or {"running"} for each.
 
-local id = ARGV[3]
+local with_bodies = ARGV[3] == '1'
 
-return once(function()
+local function cancel(id)
   local task, state = locate(id)
   if not task then
-    return {'unknown'}, false
+    return {'missing'}, false
   end
   if state == 'running' then
-    return {'running', worker_of(id)}, false
+    return {'running'}, false
   end
   redis.call('ZREM', key(state, task.queue), id)
   forget({id})
   forget_dependencies(id)
   tell_done(id)
-  return {'canceled', task.body}, true
+  return {'done', with_bodies and task.body or nil}, true
+end
+
+return once(function()
+  return each_argument(4, 1, cancel)
 end)

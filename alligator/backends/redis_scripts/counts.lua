@@ -1,7 +1,7 @@
 -- Count a queue's tasks.
 -- ARGV[3] queue.
 -- Returns {waiting, delayed, retrying, running, blocked, failed, age in ms of the first in line, or
--- -1 when none waits}.
+-- -1 when none waits, 1 when it is paused, tasks acked, tasks failed for good}.
 
 local queue = ARGV[3]
 promote(queue)
@@ -17,4 +17,8 @@ end
 local first = redis.call('ZRANGE', key('waiting', queue), 0, 0)[1]
 local value = first and redis.call('HGET', P .. 'tasks', first)
 counts[#counts + 1] = value and math.floor(now / 1000) - unpack_task(value).pushed or -1
+counts[#counts + 1] = is_paused(queue) and 1 or 0
+for _, name in ipairs({'done-total', 'failed-total'}) do
+  counts[#counts + 1] = tonumber(redis.call('HGET', P .. name, queue) or 0)
+end
 return counts

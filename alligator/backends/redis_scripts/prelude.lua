@@ -16,7 +16,13 @@
 --   P waiting-on:ID       set     ids that wait for ID
 --   P queues              set     names of queues that may hold a task
 --   P seq                 string  the last sequence number given out
---   P wake:QUEUE          zset    one member while sleepers should look at the queue: a hint only
+--   P wake:QUEUE          zset    one member while sleepers should look at the queue: a hint only,
+--                                 and never there while the queue is paused
+--   P paused              set     names of queues that nothing is reserved from
+--   P done-total          hash    queue -> tasks acked since its first push
+--   P failed-total        hash    queue -> tasks that failed for good since then
+--   P workers             hash    name of a worker -> what it said last, as roster.dump_worker writes it
+--   P beats               zset    names of workers, by the time at which they said it
 --   P client:ID           string  number \n reply of the last call of that client that changed a key
 --   P result:ID           string  the result of a task, with an expiry
 --   P done:ID             channel told when a task has ended
@@ -81,6 +87,18 @@ local function once(act)
   return reply
 end
 
+-- Do `act` with every `step`th argument from `first` on, and where it stands. Return the list of its
+-- replies, and whether any of them changed something.
+local function each_argument(first, step, act)
+  local replies, changed = {}, false
+  for at = first, #ARGV, step do
+    local reply, did = act(ARGV[at], at)
+    replies[#replies + 1] = reply
+    changed = changed or did
+  end
+  return replies, changed
+end
+
 -- Header: sequence, time of push in ms, priority, attempts, finished deliveries, queue, NUL. Binary, since
 -- the memory of a million waiting tasks is mostly headers, ids and bodies. A running task's current
 -- delivery is not counted in it, so that reserve need not rewrite the body.
@@ -104,8 +122,19 @@ local function order(priority, seq)
   return (1000 - priority) * 4398046511104 + seq
 end
 
+local paused = {}
+
+local function is_paused(queue)
+  if paused[queue] == nil then
+    paused[queue] = redis.call('SISMEMBER', P .. 'paused', queue) == 1
+  end
+  return paused[queue]
+end
+
 local function wake(queue)
-  redis.call('ZADD', P .. 'wake:' .. queue, 0, '1')
+  if not is_paused(queue) then
+    redis.call('ZADD', P .. 'wake:' .. queue, 0, '1')
+  end
 end
 
 local function make_ready(id, task)
@@ -162,14 +191,21 @@ local function promote(queue)
   end
 end
 
+-- Queues that this script has promoted in already.
+local promoted = {}
+
 -- The task of an id, its state and its score there; nil when there is none.
 local function locate(id)
   local value = redis.call('HGET', P .. 'tasks', id)
   if not value then
     return nil
   end
-  promote(unpack_task(value).queue)
-  local task = unpack_task(redis.call('HGET', P .. 'tasks', id))
+  local task = unpack_task(value)
+  if not promoted[task.queue] then
+    promoted[task.queue] = true
+    promote(task.queue)
+    task = unpack_task(redis.call('HGET', P .. 'tasks', id))
+  end
   for _, state in ipairs(STATES) do
     local score = redis.call('ZSCORE', key(state, task.queue), id)
     if score then

@@ -1,19 +1,17 @@
--- Make one failed, delayed, retrying or blocked task ready, at the tail; leave a waiting one alone.
--- ARGV[3] id.
--- Returns {"waiting"}, {"running", its worker}, or {"unknown"}.
+-- Make failed, delayed, retrying and blocked tasks ready, each at the tail; leave a waiting one alone.
+-- ARGV[3...] ids.
+-- Returns "done", "missing" or "running" for each.
 
-local id = ARGV[3]
-
-return once(function()
+local function requeue(id)
   local task, state = locate(id)
   if not task then
-    return {'unknown'}, false
+    return 'missing', false
   end
   if state == 'running' then
-    return {'running', worker_of(id)}, false
+    return 'running', false
   end
   if state == 'waiting' then
-    return {'waiting'}, false
+    return 'done', false
   end
   redis.call('ZREM', key(state, task.queue), id)
   if state == 'blocked' then
@@ -25,5 +23,9 @@ return once(function()
   task.attempts, task.deliveries = 0, 0
   redis.call('HSET', P .. 'tasks', id, pack_task(task))
   make_ready(id, task)
-  return {'waiting'}, true
+  return 'done', true
+end
+
+return once(function()
+  return each_argument(3, 1, requeue)
 end)

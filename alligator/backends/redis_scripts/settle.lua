@@ -24,9 +24,10 @@ local function read_outcomes()
   return starts, ids
 end
 
--- Which outcomes count; their leases end here.
+-- Which outcomes count; their leases end here, and what they add to the totals is noted.
 local function accept(starts, ids)
   local answers, accepted, ended, by_queue, done = {}, {}, {}, {}, {}
+  local acked, failed = {}, {}
   for index, value in ipairs(fetch(P .. 'leases', ids)) do
     local id = ids[index]
     local lease = read_lease(value)
@@ -42,11 +43,23 @@ local function accept(starts, ids)
       else
         by_queue[lease.queue] = {id}
       end
+      local kind = ARGV[starts[index]]
+      if kind == 'ack' or kind == 'keep' then
+        acked[lease.queue] = (acked[lease.queue] or 0) + 1
+      elseif kind == 'fail' then
+        failed[lease.queue] = (failed[lease.queue] or 0) + 1
+      end
     end
   end
   each_chunk('HDEL', P .. 'leases', ended)
   for queue, running in pairs(by_queue) do
     each_chunk('ZREM', key('running', queue), running)
+  end
+  for queue, number in pairs(acked) do
+    redis.call('HINCRBY', P .. 'done-total', queue, number)
+  end
+  for queue, number in pairs(failed) do
+    redis.call('HINCRBY', P .. 'failed-total', queue, number)
   end
   return table.concat(answers), accepted
 end
@@ -145,15 +158,21 @@ end
 
 local function reserve()
   local ids = {}
+  if limit == 0 then
+    return ids
+  end
   for at = 8, first_outcome - 1 do
-    if #ids < limit then
-      for _, id in ipairs(take(ARGV[at], limit - #ids)) do
-        ids[#ids + 1] = id
+    local queue = ARGV[at]
+    if not is_paused(queue) then
+      if #ids < limit then
+        for _, id in ipairs(take(queue, limit - #ids)) do
+          ids[#ids + 1] = id
+        end
       end
-    end
-    -- This worker may have been woken for what it leaves: wake the next one.
-    if limit > 0 and redis.call('EXISTS', key('waiting', ARGV[at])) == 1 then
-      wake(ARGV[at])
+      -- This worker may have been woken for what it leaves: wake the next one.
+      if redis.call('EXISTS', key('waiting', queue)) == 1 then
+        wake(queue)
+      end
     end
   end
   return ids

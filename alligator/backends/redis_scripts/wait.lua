@@ -1,7 +1,7 @@
 -- Say how long there is nothing to do.
 -- ARGV[3...] queues.
 -- Returns µs until a task is due or a lease ends, 0 when one is ready now, or -1 when nothing is held
--- back by time.
+-- back by time. What a paused queue holds is not waited for.
 --
 -- A hint left from before is removed, so that the sleep that follows ends for news only. Whatever
 -- becomes ready after this script sets the hint anew, so nothing is missed in between.
@@ -9,14 +9,16 @@
 local soonest = -1
 for at = 3, #ARGV do
   local queue = ARGV[at]
-  if redis.call('EXISTS', key('waiting', queue)) == 1 then
-    return 0
-  end
-  for _, state in ipairs({'delayed', 'retrying', 'running'}) do
-    local due = redis.call('ZRANGE', key(state, queue), 0, 0, 'WITHSCORES')[2]
-    if due then
-      local left = math.max(0, due - now)
-      soonest = soonest < 0 and left or math.min(soonest, left)
+  if not is_paused(queue) then
+    if redis.call('EXISTS', key('waiting', queue)) == 1 then
+      return 0
+    end
+    for _, state in ipairs({'delayed', 'retrying', 'running'}) do
+      local due = redis.call('ZRANGE', key(state, queue), 0, 0, 'WITHSCORES')[2]
+      if due then
+        local left = math.max(0, due - now)
+        soonest = soonest < 0 and left or math.min(soonest, left)
+      end
     end
   end
 end

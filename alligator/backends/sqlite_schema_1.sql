@@ -1,4 +1,4 @@
--- The file of one Alligator broker. sqlite_file.py runs this once, in one transaction.
+-- The file of one Alligator broker, as version 1 had it; sqlite_schema_2.sql adds the rest.
 --
 -- state  0 waiting, 1 delayed, 2 retrying, 3 blocked, 4 running, 5 failed
 -- seq    the place in line; a retry, a failure and a requeue take a new one at the tail

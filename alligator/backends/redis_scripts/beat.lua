@@ -1,0 +1,17 @@
+-- Keep what a worker says of itself, and forget those who have been silent for long.
+-- ARGV[3] its name, [4] what it says, [5] µs after which the silent are forgotten.
+
+local name, text, kept = ARGV[3], ARGV[4], ARGV[5]
+
+return once(function()
+  -- The removal first: see the note on maxmemory.
+  redis.call('ZREM', P .. 'beats', name)
+  local silent = redis.call('ZRANGEBYSCORE', P .. 'beats', '-inf', now - kept, 'LIMIT', 0, CHUNK)
+  if #silent > 0 then
+    redis.call('ZREM', P .. 'beats', unpack(silent))
+    redis.call('HDEL', P .. 'workers', unpack(silent))
+  end
+  redis.call('ZADD', P .. 'beats', now, name)
+  redis.call('HSET', P .. 'workers', name, text)
+  return 1, true
+end)

@@ -1,0 +1,3 @@
+-- Name the paused queues.
+
+return redis.call('SMEMBERS', P .. 'paused')

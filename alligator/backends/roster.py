@@ -1,0 +1,74 @@
+"""What a worker says of itself to the broker, and the text in which a broker keeps it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+#: Seconds that a worker which no longer says anything is kept, as stale.
+STALE_KEPT = 86_400.0
+
+
+class Running(NamedTuple):
+    """A task that a worker has begun.
+
+    Attributes:
+        task: the dotted path of its call, or "" where that cannot be told.
+        since: Unix time by the worker's clock.
+    """
+
+    task_id: str
+    queue: str
+    task: str
+    since: float
+
+
+class WorkerRecord(NamedTuple):
+    """One worker, as it last described itself.
+
+    Attributes:
+        name: no other worker has it: "host:pid", and more for one that is a thread among others.
+        queues: in order of preference.
+        processes: how many run its tasks.
+        started_at: Unix time by the worker's clock.
+        beat_at: Unix time by the broker's clock of its last beat.
+        done, failed: tasks it has acked, and put into the failed set, since it started.
+        version: of Alligator.
+        rate: tasks that ended each second, over the last minute; None right after the start.
+        stale: no beat came for so long that it must have ended without saying so, or is cut off.
+    """
+
+    name: str
+    host: str
+    pid: int
+    queues: tuple[str, ...]
+    processes: int
+    started_at: float
+    beat_at: float = 0.0
+    running: tuple[Running, ...] = ()
+    done: int = 0
+    failed: int = 0
+    version: str = ""
+    rate: float | None = None
+    stale: bool = False
+
+
+def dump_worker(worker: WorkerRecord, ttl: float) -> str:
+    """Return as JSON what a broker keeps of a worker, beside the time of the beat."""
+    return json.dumps({**worker._asdict(), "ttl": ttl})
+
+
+def load_worker(text: str | bytes, beat_at: float, now: float) -> WorkerRecord:
+    """Read what dump_worker wrote, in this version or another: what is unknown here is left out.
+
+    Args:
+        beat_at, now: Unix times by the broker's clock.
+    """
+    kept: dict[str, Any] = json.loads(text)
+    known = {name: value for name, value in kept.items() if name in WorkerRecord._fields}
+    return WorkerRecord(**known)._replace(
+        queues=tuple(kept["queues"]),
+        running=tuple(Running(*one[:4]) for one in kept.get("running", ())),
+        beat_at=beat_at,
+        stale=now > beat_at + kept["ttl"],
+    )

@@ -1,0 +1,73 @@
+"""Signs of life of a worker for whoever supervises it: a file that is touched, and systemd."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from contextlib import suppress
+
+#: Seconds between two touches of the file; `gator health --live` takes one of 20 s for dead.
+BEAT = 5.0
+
+
+class Heartbeat:
+    """Beats when the worker's loop comes by: one that hangs is told from one that idles.
+
+    systemd is spoken to as sd_notify(3) says: a datagram to the socket that NOTIFY_SOCKET names.
+    """
+
+    def __init__(self, path: str = "") -> None:
+        """Prepare.
+
+        Args:
+            path: the file; "" for none.
+        """
+        self._path = path
+        self._notify = os.environ.get("NOTIFY_SOCKET", "")
+        self._every = self._interval()
+        #: The monotonic time of the next beat; infinite when nobody listens.
+        self.due = 0.0 if path or self._notify else float("inf")
+
+    def _interval(self) -> float:
+        """Return the seconds between beats: systemd wants two in the time that it allows."""
+        try:
+            allowed = int(os.environ["WATCHDOG_USEC"]) / 1_000_000
+        except (KeyError, ValueError):
+            return BEAT
+        ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+        return min(BEAT, allowed / 2) if ours and self._notify else BEAT
+
+    def ready(self) -> None:
+        """Say that work can begin."""
+        self._tell("READY=1")
+
+    def stopping(self) -> None:
+        """Say that this is the end, and take the file away."""
+        self._tell("STOPPING=1")
+        if self._path:
+            with suppress(OSError):
+                os.unlink(self._path)
+
+    def beat(self) -> None:
+        """Give a sign of life if one is due."""
+        now = time.monotonic()
+        if now < self.due:
+            return
+        self.due = now + self._every
+        self._tell("WATCHDOG=1")
+        if self._path:
+            # A full disk, say, must not end a worker; that the file grows old is told by the probe.
+            with suppress(OSError), open(self._path, "w") as file:
+                file.write(f"{os.getpid()}\n")
+
+    def _tell(self, text: str) -> None:
+        if not self._notify:
+            return
+        # A leading @ stands for the abstract namespace's NUL.
+        address = "\0" + self._notify[1:] if self._notify.startswith("@") else self._notify
+        with (
+            suppress(OSError),
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as out,
+        ):
+            out.sendto(text.encode(), address)

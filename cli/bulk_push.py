@@ -1,0 +1,187 @@
+"""push --from and load: from a file of lines to a summary."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import closing
+from typing import NamedTuple
+
+import click
+
+from alligator.backends.base import Capability
+from alligator.dsn import redact
+from alligator.gator import Gator
+from alligator.tasks import new_id
+
+from .batches import LINES, Batch, Preparer
+from .checkpoint import Checkpoint, Note, Progress
+from .errors import PARTLY
+from .lines import BadLine
+from .lines_in import lines, opened
+from .loading import Sender, send_all
+from .progress import Meter, Pace
+from .session import Session
+
+#: Bad lines told one by one.
+TOLD = 10
+
+
+class Source(NamedTuple):
+    """What is pushed, and how.
+
+    Attributes:
+        path: the file of lines; - is standard input.
+        skip_invalid: go on after a bad line.
+        checkpoint: the file that says how far this has come.
+        rate: tasks a second.
+        restore: the lines are a dump: bring back what they say of the past, too.
+    """
+
+    path: str
+    skip_invalid: bool
+    checkpoint: str | None
+    rate: float | None
+    print_ids: bool
+    dry_run: bool
+    restore: bool = False
+
+
+def push_lines(session: Session, gator: Gator, source: Source) -> int:
+    """Push the task of each line and write a summary; return the exit code."""
+    note = Note(new_load(), f"queue {gator.queue_name!r} of {redact(gator.conn_string)}")
+    if source.checkpoint is None or source.dry_run:
+        return _push(session, gator, source, note, None)
+    gator.client.require(Capability.CUSTOM_IDS)  # the markers need them
+    with closing(Checkpoint(source.checkpoint)) as checkpoint:
+        note = checkpoint.open(note.load, note.target)
+        return _push(session, gator, source, note, checkpoint)
+
+
+def new_load() -> str:
+    """Return what the ids of one load begin with: they are UUIDs of version 7 that end in the
+    number of the line, so that making them costs nothing and the broker finds them side by side."""
+    return new_id()[:-9]
+
+
+def _push(
+    session: Session, gator: Gator, source: Source, note: Note, checkpoint: Checkpoint | None
+) -> int:
+    meter = Meter("lines", session.out.quiet)
+    refusals = _Refusals(session, meter, source.skip_invalid)
+    pace = Pace(source.rate)
+    sender = Sender(gator, note, checkpoint, session.out if source.print_ids else None, meter)
+    if note.done.lines:
+        session.out.note(f"going on after line {note.done.lines}, as {source.checkpoint} says")
+    done = (note.done.lines, note.done.crc)
+    preparer = Preparer(gator, note.load, pace.batch(LINES), refusals.add, done, source.restore)
+    file = opened(source.path)
+    try:
+        batches = preparer.batches(_after(lines(file), note, source), note.sending)
+        if source.dry_run:
+            for batch in batches:
+                note.done = _checked(note.done, batch)
+        else:
+            send_all(_same(batches, note, source), sender, pace)
+    except BadLine as error:
+        error.hint = _how_to_go_on(source, sender.done)
+        raise
+    except BaseException as error:
+        error.add_note(_how_to_go_on(source, sender.done))
+        raise
+    finally:
+        meter.clear()
+        if source.path != "-":
+            file.close()
+    return _summary(session, source, sender.done)
+
+
+def _after(chunks: Iterator[list[bytes]], note: Note, source: Source) -> Iterator[list[bytes]]:
+    """Leave out the lines that are done, having made sure that they are the same."""
+    left, crc = note.done.lines, 0
+    for chunk in chunks:
+        if left:
+            for line in chunk[:left]:
+                crc = zlib.crc32(line, crc)
+            chunk, left = chunk[left:], max(0, left - len(chunk))
+            if left:
+                continue
+            _compare(crc, note.done.crc, note.done.lines, source)
+        yield chunk
+    if left:
+        raise _another(note.done.lines, source)
+
+
+def _same(batches: Iterator[Batch], note: Note, source: Source) -> Iterator[Batch]:
+    """Make sure that a batch in doubt is the one that an earlier run made."""
+    doubtful, crc = note.sending, note.sending_crc
+    for batch in batches:
+        if doubtful:
+            if batch.last != doubtful:
+                raise _another(doubtful, source)
+            _compare(batch.crc, crc, doubtful, source)
+            doubtful = 0
+        yield batch
+
+
+def _compare(crc: int, known: int, upto: int, source: Source) -> None:
+    if crc != known:
+        raise _another(upto, source)
+
+
+def _another(upto: int, source: Source) -> click.UsageError:
+    return click.UsageError(
+        f"the first {upto} lines are not those that checkpoint {source.checkpoint!r} was written "
+        "for; give the same input, or delete the checkpoint to begin anew"
+    )
+
+
+class _Refusals:
+    """Bad lines: the first one ends it, or they are told and counted."""
+
+    def __init__(self, session: Session, meter: Meter, go_on: bool) -> None:
+        self._session = session
+        self._meter = meter
+        self._go_on = go_on
+        self._count = 0
+
+    def add(self, error: BadLine) -> None:
+        if not self._go_on:
+            raise error
+        self._count += 1
+        if self._count <= TOLD:
+            self._meter.clear()
+            self._session.out.note(f"skipped: {error.message}")
+        if self._count == TOLD:
+            self._session.out.note("what else is skipped is only counted")
+
+
+def _checked(done: Progress, batch: Batch) -> Progress:
+    return Progress(lines=batch.last, crc=batch.crc, invalid=done.invalid + batch.invalid)
+
+
+def _how_to_go_on(source: Source, done: Progress) -> str:
+    if source.dry_run:
+        return ""
+    so_far = f"The tasks of lines 1 to {done.lines} are queued" if done.lines else "None is queued"
+    if source.checkpoint is not None:
+        return f"{so_far}. The same command goes on from there."
+    if source.path == "-":
+        return f"{so_far}. Go on with what comes after them, or use --checkpoint."
+    command = "load -" if source.restore else "push --from -"
+    return f"{so_far}. Go on: tail -n +{done.lines + 1} {source.path} | gator {command}"
+
+
+def _summary(session: Session, source: Source, done: Progress) -> int:
+    counts = {
+        "lines": done.lines,
+        "queued": done.queued,
+        "already": done.already,
+        "invalid": done.invalid,
+    }
+    if source.print_ids:
+        session.out.note(", ".join(f"{count} {what}" for what, count in counts.items()))
+    else:
+        session.out.record(counts, unasked="json")
+    return PARTLY if done.invalid else os.EX_OK

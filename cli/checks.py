@@ -1,0 +1,29 @@
+"""Checks that pass or fail, each with what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from alligator.backends.base import Finding
+
+from .output import Columns
+from .session import Session
+
+#: One thing that was looked at.
+Check = Finding
+
+COLUMNS = Columns(names=("check", "ok", "detail", "remedy"), key="check", long={"detail": 30})
+
+
+def report(session: Session, checks: Iterable[Check]) -> bool:
+    """Write the checks as they come, and return whether all passed."""
+    passed = True
+
+    def rows() -> Iterable[dict[str, object]]:
+        nonlocal passed
+        for check in checks:
+            passed = passed and check.ok
+            yield check._asdict()
+
+    session.out.rows(rows(), COLUMNS)
+    return passed

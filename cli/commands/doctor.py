@@ -1,0 +1,125 @@
+"""gator doctor: what is wrong with this set-up, and how to mend it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+
+import click
+
+from alligator.backends.base import Backend, Capability
+from alligator.dsn import redact
+from alligator.exceptions import (
+    AlligatorException,
+    BrokerError,
+    BrokerUnreachable,
+    InvalidSetting,
+    MissingDriver,
+)
+from alligator.gator import Gator
+from alligator.utils import import_module
+
+from ..broker import dsn_in_force, dsn_source, open_gator
+from ..checks import COLUMNS, Check, report
+from ..errors import FAILED, redacted
+from ..foreground import users_code
+from ..options import Command
+from ..session import Session, pass_session
+
+EXAMPLES = """
+gator doctor
+gator doctor --import app.tasks
+"""
+
+
+@click.command("doctor", cls=Command, examples=EXAMPLES, fields=COLUMNS.names)
+@click.option(
+    "--import",
+    "imports",
+    multiple=True,
+    metavar="MODULE",
+    help="See whether it can be imported here; may be repeated.",
+)
+@pass_session
+def command(session: Session, imports: tuple[str, ...]) -> int:
+    """Say what is wrong with this set-up, and how to mend it.
+
+    The exit code is 1 when anything is.
+    """
+
+    def checks() -> Iterator[Check]:
+        yield from _broker(session)
+        yield Check("module path", True, f"{os.getcwd()}, then that of {sys.executable}")
+        for name in imports:
+            yield _module(name)
+
+    return os.EX_OK if report(session, checks()) else FAILED
+
+
+def _broker(session: Session) -> Iterator[Check]:
+    dsn = dsn_in_force(session)
+    yield Check("dsn", True, f"{redact(dsn)} ({dsn_source(session.settings)})")
+    try:
+        gator = open_gator(session)
+    except InvalidSetting as error:
+        yield Check("secret", False, str(error), "Mend the file of secrets.")
+        return
+    except MissingDriver as error:
+        yield Check("driver", False, str(error), "Install it.")
+        return
+    except BrokerError as error:
+        yield Check("dsn", False, redacted(str(error), session.secrets), "Mend the DSN.")
+        return
+    try:
+        # It refuses what would lose tasks by itself: an eviction policy, a network file system.
+        yield Check("broker", True, gator.client.ping())
+        yield from gator.client.examine()
+        yield _trust(gator)
+        yield from _queues(gator.client)
+    except BrokerError as error:
+        yield Check("broker", False, redacted(str(error), session.secrets), _remedy(error))
+
+
+def _remedy(error: BrokerError) -> str:
+    if isinstance(error, BrokerUnreachable):
+        return "Is the server running, at this address and port, and let through by firewalls?"
+    # The last part of a refusal says what to do about it; see redis_driver.REMEDIES.
+    _, found, remedy = str(error).rpartition("; ")
+    return remedy if found else "The broker's answer says what it wants."
+
+
+def _trust(gator: Gator) -> Check:
+    try:
+        trust = gator.trust
+    except InvalidSetting as error:
+        return Check("trust", False, str(error), "Mend the variable, or the file that it names.")
+    signed = "only signed tasks run" if trust.keys else "tasks need no signature"
+    allowed = "those that GATOR_ALLOW has" if trust.allow else "of anything importable"
+    return Check("trust", True, f"{signed}, {allowed}")
+
+
+def _queues(client: Backend) -> Iterator[Check]:
+    for name in client.queues(empty=True):
+        counts = client.counts(name)
+        if counts.paused:
+            yield Check(f"queue {name}", False, "it is paused", f"gator resume {name}")
+        elif counts.waiting and Capability.WORKERS in client.capabilities:
+            if any(name in one.queues and not one.stale for one in client.workers()):
+                yield Check(f"queue {name}", True, f"{counts.waiting} waiting, and workers for it")
+            else:
+                yield Check(
+                    f"queue {name}",
+                    False,
+                    f"{counts.waiting} waiting, and no worker takes from it",
+                    f"gator worker -q {name}",
+                )
+
+
+def _module(name: str) -> Check:
+    try:
+        with users_code():
+            import_module(name)
+    except AlligatorException as error:
+        return Check(f"module {name}", False, str(error), "Start gator where the module is.")
+    return Check(f"module {name}", True, "can be imported")

@@ -1,0 +1,59 @@
+"""gator drain: until a queue is empty."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import click
+
+from alligator.backends.base import Counts
+
+from ..broker import open_client
+from ..completing import queue_names
+from ..errors import TimedOut
+from ..options import Command
+from ..progress import Meter
+from ..session import Session, pass_session
+from ..types import duration
+
+EXAMPLES = """
+gator drain mail --timeout 10m
+gator drain mail --running && deploy
+"""
+
+#: Seconds between two looks; every look counts a whole queue.
+LOOK = 0.2
+
+
+@click.command("drain", cls=Command, examples=EXAMPLES, surplus="One queue at a time.")
+@click.argument("queue", metavar="QUEUE", shell_complete=queue_names)
+@click.option("--timeout", type=duration, metavar="TIME", help="Wait no longer than this.")
+@click.option("--running", is_flag=True, help="Wait for what runs only, as after a pause.")
+@pass_session
+def command(session: Session, queue: str, timeout: float | None, running: bool) -> int:
+    """Wait until a queue is empty.
+
+    Of tasks that have yet to run, delayed and blocked ones too, and of those that run. Failed ones
+    stay, and are not waited for. Prints nothing; the exit code is 124 when the time is over.
+    """
+    client = open_client(session)
+    deadline = None if timeout is None else time.monotonic() + timeout
+    meter = Meter("tasks left", session.out.quiet, rate=False)
+    try:
+        while left := _left(client.counts(queue), running):
+            if deadline is not None and time.monotonic() >= deadline:
+                raise TimedOut(
+                    f"queue {queue!r} still has {left} tasks after {timeout:g} s",
+                    f"See which: gator peek -q {queue}",
+                )
+            meter.at(left)
+            time.sleep(LOOK)
+    finally:
+        meter.clear()
+    return os.EX_OK
+
+
+def _left(counts: Counts, running: bool) -> int:
+    waiting = counts.waiting + counts.delayed + counts.retrying + counts.blocked
+    return counts.running if running else waiting + counts.running

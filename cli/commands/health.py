@@ -1,0 +1,119 @@
+"""gator health: one answer for a probe."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Sequence
+
+import click
+
+from alligator.backends.base import Backend, Capability
+from alligator.exceptions import BrokerError
+from alligator.gator import Gator
+
+from ..broker import open_gator
+from ..checks import COLUMNS, Check, report
+from ..completing import files, queue_names
+from ..errors import FAILED, redacted
+from ..options import Command
+from ..session import Session, pass_session
+from ..types import duration
+
+EXAMPLES = """
+gator health --ready
+gator health --live /run/gator.beat
+gator health -q mail --max-depth 1000 --max-age 5m --min-workers 1
+"""
+
+#: Seconds that a worker's heartbeat file may be old: it is touched every 5.
+BEAT_AGE = 20.0
+
+
+@click.command("health", cls=Command, examples=EXAMPLES, fields=COLUMNS.names)
+@click.option(
+    "--live",
+    "beat",
+    metavar="FILE",
+    help="A worker's --heartbeat-file is fresh; asks no broker.",
+    shell_complete=files,
+)
+@click.option("--ready", is_flag=True, help="The broker answers; so without any other option.")
+@click.option(
+    "--max-depth", type=click.IntRange(min=0), metavar="N", help="Tasks waiting, a queue."
+)
+@click.option("--max-age", type=duration, metavar="AGE", help="Age of the first in line: 5m.")
+@click.option("--min-workers", type=click.IntRange(min=0), metavar="N", help="Live ones, a queue.")
+@click.option(
+    "-q",
+    "--queue",
+    "queues",
+    multiple=True,
+    metavar="QUEUE",
+    help="May be repeated; every queue when left out.",
+    shell_complete=queue_names,
+)
+@pass_session
+def command(
+    session: Session,
+    beat: str | None,
+    ready: bool,
+    max_depth: int | None,
+    max_age: float | None,
+    min_workers: int | None,
+    queues: tuple[str, ...],
+) -> int:
+    """Say whether all is well, by the exit code: 0 or 1.
+
+    Prints each check, and whether it passed.
+    """
+    limits = (max_depth, max_age, min_workers)
+
+    def checks() -> Iterator[Check]:
+        if beat is not None:
+            yield _fresh(beat)
+        if ready or beat is None or any(limit is not None for limit in limits):
+            try:
+                gator = open_gator(session)
+                yield Check("broker", True, gator.client.ping())
+                yield from _queues(gator, queues, max_depth, max_age, min_workers)
+            except BrokerError as error:
+                yield Check("broker", False, redacted(str(error), session.secrets))
+
+    return os.EX_OK if report(session, checks()) else FAILED
+
+
+def _fresh(path: str) -> Check:
+    try:
+        age = time.time() - os.stat(path).st_mtime
+    except OSError as error:
+        return Check("heartbeat", False, f"{path}: {error.strerror}", "Is the worker running?")
+    fresh = age <= BEAT_AGE
+    return Check("heartbeat", fresh, f"{age:.1f} s old", "" if fresh else "Restart the worker.")
+
+
+def _queues(
+    gator: Gator,
+    queues: Sequence[str],
+    max_depth: int | None,
+    max_age: float | None,
+    min_workers: int | None,
+) -> Iterator[Check]:
+    client = gator.client
+    for queue in queues or client.queues() or [gator.queue_name]:
+        if max_depth is not None or max_age is not None:
+            counts = client.counts(queue)
+            if max_depth is not None:
+                well = counts.waiting <= max_depth
+                yield Check(f"depth of {queue}", well, f"{counts.waiting} waiting")
+            if max_age is not None:
+                age = counts.oldest_age or 0.0
+                yield Check(f"age of {queue}", age <= max_age, f"{age:.1f} s")
+        if min_workers is not None:
+            count = _workers(client, queue)
+            yield Check(f"workers of {queue}", count >= min_workers, f"{count} alive")
+
+
+def _workers(client: Backend, queue: str) -> int:
+    client.require(Capability.WORKERS)
+    return sum(queue in one.queues and not one.stale for one in client.workers())

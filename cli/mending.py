@@ -1,0 +1,328 @@
+"""Changing many tasks: those with given ids, or those that are selected, batch by batch."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any, NamedTuple, TypeVar
+
+import click
+
+from alligator.backends.base import Backend, Mended, Moved, Record, State
+
+from .errors import FAILED, CliError, NotFound, PartlyDone
+from .ids import given_ids
+from .interrupting import held_back
+from .output import Output
+from .progress import Meter, Pace
+from .selection import Filter, chosen_queues, chosen_states, nothing_in, records
+from .session import Session
+from .types import rate
+
+#: Tasks changed in one call of the broker.
+BATCH = 500
+
+#: Ids told one by one of those that were left alone.
+TOLD = 10
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+#: Why a task was left alone.
+REASONS = {
+    Mended.MISSING: "no queue has it",
+    Mended.RUNNING: "a worker is running it",
+    Mended.UNVERIFIED: "it was altered, or signed with a secret that is not known here",
+}
+
+
+class Target(NamedTuple):
+    """A task to change: its id, and for one that was selected what the broker said of it."""
+
+    task_id: str
+    record: Record | None = None
+
+
+#: Changes tasks; answers for each, in their order, with the id that it has now.
+Act = Callable[[Sequence[Target]], list[Moved]]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which tasks a command changes.
+
+    Attributes:
+        ids, ids_from: those with these ids, when any are given.
+        queue, all_queues, states, wanted: else those that peek would show.
+    """
+
+    ids: tuple[str, ...]
+    ids_from: IO[str] | None
+    queue: str | None
+    all_queues: bool
+    states: tuple[str, ...]
+    wanted: Filter
+
+    @property
+    def by_id(self) -> bool:
+        """Whether ids are given."""
+        return bool(self.ids) or self.ids_from is not None
+
+    @property
+    def selects(self) -> bool:
+        """Whether something is said about which tasks."""
+        return bool(self.queue is not None or self.all_queues or self.states or self.wanted)
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a command goes about it.
+
+    Attributes:
+        rate: tasks a second.
+    """
+
+    rate: float | None
+    dry_run: bool
+    yes: bool
+
+
+@dataclass
+class Tally:
+    """What became of the tasks so far."""
+
+    matched: int = 0
+    changed: int = 0
+    left: dict[Mended, int] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
+
+    def add(self, batch: Sequence[Target], answers: Sequence[Moved]) -> list[str]:
+        """Count a batch and return the ids of those that were changed."""
+        self.matched += len(batch)
+        changed = []
+        for (task_id, _), (answer, held_as) in zip(batch, answers, strict=True):
+            if answer is Mended.DONE:
+                changed.append(held_as)
+                continue
+            self.left[answer] = self.left.get(answer, 0) + 1
+            if len(self.told) < TOLD:
+                self.told.append(f"{task_id}: {REASONS[answer]}")
+        self.changed += len(changed)
+        return changed
+
+    def summary(self) -> dict[str, int]:
+        """Return what is printed of a selection."""
+        return {
+            "matched": self.matched,
+            "changed": self.changed,
+            "failed": 0,
+            "skipped": sum(self.left.values()),
+        }
+
+
+def manner_options(command: F) -> F:
+    """Add --rate, --dry-run and --yes."""
+    for option in (
+        click.option("--yes", is_flag=True, help="Do not ask."),
+        click.option("--dry-run", is_flag=True, help="Change nothing, only say what would be."),
+        click.option("--rate", type=rate, metavar="RATE", help="No faster than this: 100/s."),
+    ):
+        command = option(command)
+    return command
+
+
+def chosen(options: dict[str, Any]) -> tuple[Choice, Manner]:
+    """Return what the options of id_arguments, queue_options, filter_options and manner_options
+    say."""
+    wanted = Filter(options["task"], options["error"], options["older_than"])
+    choice = Choice(
+        options["ids"],
+        options["ids_from"],
+        options["queue"],
+        options["all_queues"],
+        options["states"],
+        wanted,
+    )
+    return choice, Manner(options["rate"], options["dry_run"], options["yes"])
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A command's words: ("cancel", "canceled"), the states it selects unless told, and a queue
+    that it selects nothing from."""
+
+    name: str
+    past: str
+    states: tuple[State, ...]
+    spares: str | None = None
+
+
+def mend(
+    session: Session,
+    client: Backend,
+    verb: Verb,
+    act: Act,
+    choice: Choice,
+    manner: Manner,
+) -> int:
+    """Change the chosen tasks and print what became of them; return the exit code.
+
+    Raises:
+        UsageError: nothing is chosen, or both ids and a selection; or nobody is here to ask.
+    """
+    if choice.by_id and choice.selects:
+        raise click.UsageError("give ids, or options that select tasks, not both")
+    if not choice.by_id and not choice.selects:
+        raise click.UsageError(
+            f"there is nothing to {verb.name}; give ids, --ids-from FILE, or options that select "
+            "tasks, such as -q QUEUE or --state failed"
+        )
+    if choice.by_id:
+        return _by_id(session, client, verb, act, choice, manner)
+    return _selected(session, client, verb, act, choice, manner)
+
+
+def _by_id(
+    session: Session, client: Backend, verb: Verb, act: Act, choice: Choice, manner: Manner
+) -> int:
+    tally = Tally()
+    out: Output | None = session.out
+    targets = map(Target, given_ids(choice.ids, choice.ids_from))
+    for changed in _batches(session, targets, _tried(client, act, manner), tally, manner):
+        if out is None:
+            continue
+        try:
+            out.ids(changed)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            out = None  # who reads the ids has seen enough; the command itself goes on
+    if not tally.matched:
+        session.out.note(f"no ids given, nothing {verb.past}")
+    if not tally.left:
+        return os.EX_OK
+    left = tally.matched - tally.changed
+    more = f"\n  and {left - len(tally.told)} more" if left > len(tally.told) else ""
+    reasons = "".join(f"\n  {each}" for each in tally.told)
+    message = f"{left} of {tally.matched} not {verb.past}:{reasons}{more}"
+    if tally.changed:
+        raise PartlyDone(message)
+    raise NotFound(message) if set(tally.left) == {Mended.MISSING} else CliError(message)
+
+
+def _tried(client: Backend, act: Act, manner: Manner) -> Act:
+    """Return the act, or in a dry run one that only looks."""
+    if not manner.dry_run:
+        return act
+
+    def look(task_id: str) -> Mended:
+        record = client.find(task_id)
+        if record is None:
+            return Mended.MISSING
+        return Mended.RUNNING if record.state is State.RUNNING else Mended.DONE
+
+    return same_ids(lambda ids: [look(task_id) for task_id in ids])
+
+
+def same_ids(act: Callable[[Sequence[str]], list[Mended]]) -> Act:
+    """Return the Act of a verb that leaves ids as they are."""
+
+    def answered(targets: Sequence[Target]) -> list[Moved]:
+        ids = [target.task_id for target in targets]
+        return [*map(Moved, act(ids), ids)]
+
+    return answered
+
+
+def _selected(
+    session: Session, client: Backend, verb: Verb, act: Act, choice: Choice, manner: Manner
+) -> int:
+    queues = chosen_queues(client, choice.queue, choice.all_queues)
+    queues = [queue for queue in queues if queue != verb.spares]
+    states = _states(client, verb, choice)
+
+    def found() -> Iterator[Record]:
+        return records(client, queues, states, 0, False, choice.wanted)
+
+    if not may_change(session, verb, manner, lambda: sum(1 for _ in found())):
+        return FAILED
+    if manner.dry_run:
+        act = same_ids(lambda ids: [Mended.DONE] * len(ids))
+    tally = change(session, found(), act, manner)
+    if not tally.matched:
+        session.out.note(nothing_in(client, queues, "nothing that matches"))
+    summary = tally.summary()
+    session.out.record({**summary, "changed": 0} if manner.dry_run else summary, unasked="json")
+    return os.EX_OK
+
+
+def may_change(session: Session, verb: Verb, manner: Manner, count: Callable[[], int]) -> bool:
+    """Whether to go on: without --yes, a person is asked, and told how many tasks it is about.
+
+    Raises:
+        UsageError: nobody is here to ask.
+    """
+    if manner.yes or manner.dry_run:
+        return True
+    if not sys.stdin.isatty():
+        raise click.UsageError(
+            f"{verb.name} changes every task that is selected, and nobody is here to ask; add --yes"
+        )
+    matched = count()
+    if not matched or click.confirm(f"{verb.name.capitalize()} {tasks(matched)}?", err=True):
+        return True
+    session.out.note(f"nothing was {verb.past}")
+    return False
+
+
+def change(session: Session, found: Iterable[Record], act: Act, manner: Manner) -> Tally:
+    """Change tasks as they are found."""
+    tally = Tally()
+    targets = (Target(record.task_id, record) for record in found)
+    for _ in _batches(session, targets, act, tally, manner):
+        pass
+    if left := tally.left.get(Mended.UNVERIFIED):
+        session.out.note(f"{tasks(left)} left alone: {REASONS[Mended.UNVERIFIED]}")
+    return tally
+
+
+def _states(client: Backend, verb: Verb, choice: Choice) -> list[State]:
+    known = chosen_states(client, choice.states)
+    if choice.states:
+        return known
+    return [state for state in known if state in verb.states]
+
+
+def tasks(count: int) -> str:
+    """Word a number of tasks."""
+    return f"{count} task" if count == 1 else f"{count} tasks"
+
+
+def _batches(
+    session: Session, targets: Iterable[Target], act: Act, tally: Tally, manner: Manner
+) -> Iterator[list[str]]:
+    """Change batch after batch; yield the ids of those that were changed."""
+    meter, pace = Meter("tasks", session.out.quiet), Pace(manner.rate)
+    source = iter(targets)
+    try:
+        while batch := _apart(itertools.islice(source, pace.batch(BATCH))):
+            pace.wait(len(batch))
+            with held_back():
+                changed = tally.add(batch, act(batch))
+            meter.at(tally.matched)
+            yield changed
+    except BaseException as error:
+        error.add_note(
+            f"Of {tasks(tally.matched)} so far, {tally.changed} were changed. Run it again for the "
+            "rest."
+        )
+        raise
+    finally:
+        meter.clear()
+
+
+def _apart(targets: Iterable[Target]) -> list[Target]:
+    """Return each task once."""
+    return list({target.task_id: target for target in targets}.values())

@@ -1,0 +1,258 @@
+"""gator retry, and what cancel and drop do with a selection."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from alligator.backends.base import State
+
+from .conftest import Cli, Given
+
+
+def counts(text: str) -> tuple[int, int, int, int]:
+    found = json.loads(text)
+    return found["matched"], found["changed"], found["failed"], found["skipped"]
+
+
+class TestRetry:
+    def test_failed_ones_wait_again(self, any_cli: Cli, given_any: Given) -> None:
+        failed = given_any.failed(given_any.task("shop.boom"))
+        assert any_cli.ok("retry", failed) == f"{failed}\n"
+        assert list(given_any.states().values()) == [State.WAITING]
+
+    def test_a_selection_is_that_of_peek(self, cli: Cli, given: Given) -> None:
+        given.failed(given.task("shop.boom", task_id="1"), "TimeoutError: 1 s")
+        given.failed(given.task("shop.boom", task_id="2"), "ValueError: no")
+        given.failed(given.task("shop.add", task_id="3"), "TimeoutError: 1 s")
+        given.task("shop.boom", task_id="4", delay_by=60)
+        args = ("retry", "--task", "shop.boom", "--error", "Timeout")
+        assert counts(cli.ok(*args, "--dry-run")) == (1, 0, 0, 0)
+        assert given.states()["1"] is State.FAILED
+        assert counts(cli.ok(*args, "--yes")) == (1, 1, 0, 0)
+        assert given.states() == {
+            "1": State.WAITING,
+            "2": State.FAILED,
+            "3": State.FAILED,
+            "4": State.DELAYED,
+        }
+
+    def test_more_than_a_batch(self, any_cli: Cli, given_any: Given) -> None:
+        for number in range(1100):
+            given_any.task("shop.add", number, delay_by=600)
+        args = ("retry", "--state", "delayed", "--all-queues", "--yes")
+        assert counts(any_cli.ok(*args)) == (1100, 1100, 0, 0)
+        assert set(given_any.states().values()) == {State.WAITING}
+
+    def test_ids_come_through_a_pipe_and_what_was_left_is_told(
+        self, cli: Cli, given: Given
+    ) -> None:
+        given.failed(given.task("shop.boom", task_id="1"))
+        given.running(given.task("shop.boom", task_id="2"))
+        result = cli("retry", "--ids-from", "-", "--yes", input="1\n2\n\n3\n1\n")
+        assert (result.exit_code, result.stdout) == (3, "1\n")
+        assert "2 of 3 not retried:" in result.stderr
+        assert "2: a worker is running it" in result.stderr
+        assert "3: no queue has it" in result.stderr
+        assert cli("retry", "3").exit_code == 4
+        assert cli("retry", "2").exit_code == 1
+
+    def test_a_rate_is_kept(self, cli: Cli, given: Given) -> None:
+        ids = "".join(given.failed(given.task("shop.boom")) + "\n" for _ in range(30))
+        began = time.monotonic()
+        cli.ok("retry", "--ids-from", "-", "--rate", "60/s", input=ids)
+        assert time.monotonic() - began >= 0.35
+
+
+@pytest.mark.parametrize("command", ["retry", "cancel"])
+class TestBoth:
+    def test_nothing_chosen_is_exit_2(self, cli: Cli, command: str) -> None:
+        result = cli(command)
+        assert result.exit_code == 2
+        assert f"there is nothing to {command}" in result.stderr
+
+    def test_ids_or_a_selection(self, cli: Cli, command: str) -> None:
+        result = cli(command, "x", "--state", "failed")
+        assert result.exit_code == 2
+        assert "not both" in result.stderr
+
+    def test_a_selection_needs_yes_where_nobody_can_be_asked(
+        self, cli: Cli, given: Given, command: str
+    ) -> None:
+        given.failed(given.task("shop.boom", task_id="1"))
+        result = cli(command, "--state", "failed", input="y\n")
+        assert result.exit_code == 2
+        assert f"{command} changes every task that is selected" in result.stderr
+        assert given.states() == {"1": State.FAILED}
+
+    @pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("n\n", 1)])
+    def test_on_a_terminal_it_asks_with_the_count(
+        self, cli: Cli, given: Given, command: str, typed: str, code: int
+    ) -> None:
+        given.failed(given.task("shop.boom", task_id="1"))
+        shown, exit_code = cli.talk(typed, command, "--state", "failed")
+        assert f"{command.capitalize()} 1 task? [y/N]:" in shown
+        assert exit_code == code
+        assert (given.states() == {"1": State.FAILED}) == bool(code)
+
+    def test_nothing_that_matches_is_no_failure(self, cli: Cli, command: str) -> None:
+        result = cli(command, "--state", "failed", "--yes")
+        assert (result.exit_code, counts(result.stdout)) == (0, (0, 0, 0, 0))
+        assert "nothing that matches in queue 'all'" in result.stderr
+
+    def test_ctrl_c_finishes_the_batch(self, cli: Cli, given: Given, command: str) -> None:
+        ids = [given.failed(given.task("shop.boom")) for _ in range(300)]
+        (cli.folder / "ids").write_text("\n".join(ids))
+        shown, code = cli.talk(
+            "",
+            *(command, "--ids-from", "ids", "--rate", "50/s"),
+            interrupt_when=lambda: list(given.states().values()).count(State.FAILED) < 300,
+        )
+        left = list(given.states().values()).count(State.FAILED)
+        assert code == 130
+        assert f"Of {300 - left} tasks so far, {300 - left} were changed" in shown
+
+
+class TestDrop:
+    def test_a_filter(self, any_cli: Cli, given_any: Given) -> None:
+        given_any.task("shop.boom")
+        kept = given_any.task("shop.add")
+        args = ("drop", "--task", "*.boom", "--yes")
+        assert counts(any_cli.ok(*args, "--dry-run")) == (1, 0, 0, 0)
+        assert counts(any_cli.ok(*args)) == (1, 1, 0, 0)
+        assert set(given_any.states()) == {kept}
+
+    def test_a_backup_brings_back_what_was_dropped(
+        self, any_cli: Cli, given_any: Given, folder: Path
+    ) -> None:
+        for number in range(700):
+            given_any.task("shop.add", number)
+        given_any.failed(given_any.task("shop.boom", queue="mail"), "ValueError: this one")
+        given_any.task("shop.add", delay_by=3600, queue="mail")
+        before = any_cli.json("queues")
+        backup = str(folder / "backup")
+        args = ("drop", "--all-queues", "--backup", backup, "--yes")
+        assert counts(any_cli.ok(*args)) == (702, 702, 0, 0)
+        assert given_any.states() == {}
+        assert json.loads(any_cli.ok("load", backup))["queued"] == 702
+        fields = ("queue", "waiting", "delayed", "failed")
+        assert [[row[f] for f in fields] for row in any_cli.json("queues")] == [
+            [row[f] for f in fields] for row in before
+        ]
+        assert [row["args"] for row in any_cli.json("peek", "--limit", "0")] == [
+            [number] for number in range(700)
+        ]
+        (failed,) = any_cli.json("peek", "-q", "mail", "--state", "failed")
+        assert failed["error"] == "ValueError: this one"
+
+    def test_a_running_task_is_neither_dropped_nor_in_the_backup(
+        self, cli: Cli, given: Given, folder: Path
+    ) -> None:
+        given.running(given.task("shop.add", task_id="1"))
+        given.task("shop.add", task_id="2")
+        result = cli.ok("drop", "--backup", str(folder / "b"), "--yes")
+        assert counts(result) == (2, 1, 0, 1)
+        assert [json.loads(line)["id"] for line in (folder / "b").read_text().splitlines()] == ["2"]
+
+    def test_a_backup_that_cannot_be_written_drops_nothing(self, cli: Cli, given: Given) -> None:
+        given.task("shop.add", task_id="1")
+        result = cli("drop", "--backup", "/nosuch/file", "--yes")
+        assert result.exit_code == 2
+        assert "--backup '/nosuch/file' cannot be written" in result.stderr
+        assert given.states() == {"1": State.WAITING}
+
+
+class TestDumpAndLoad:
+    def test_a_task_comes_back_as_it_was(
+        self, cli: Cli, given: Given, folder: Path, redis_cli: Cli
+    ) -> None:
+        given.task("shop.add", 1, task_id="a", priority=7, timeout=5, result_ttl=60)
+        given.task("shop.add", task_id="b", depends_on="a", retries=3, backoff=[1, 2])
+        given.failed(given.task("shop.boom", task_id="c"))
+        given.body("d", b"\x00not JSON")
+        dumped = cli.ok("dump")
+        assert json.loads(redis_cli.ok("load", "-", input=dumped))["queued"] == 4
+        again = redis_cli.ok("dump")
+
+        def but_age(text: str) -> list[object]:
+            rows = [json.loads(line) for line in text.splitlines()]
+            return [{name: row[name] for name in row if name != "pushed_at"} for row in rows]
+
+        assert but_age(again) == but_age(dumped)
+        assert json.loads(redis_cli.ok("load", "-", input=dumped))["already"] == 4
+
+    def test_push_from_takes_a_dump_too(self, cli: Cli, given: Given) -> None:
+        given.failed(given.task("shop.boom", 5, task_id="a"))
+        dumped = cli.ok("dump")
+        cli.ok("cancel", "a")
+        cli.ok("push", "--from", "-", input=dumped)
+        assert given.states() == {"a": State.WAITING}
+
+    def test_a_bad_line(self, cli: Cli) -> None:
+        text = '{"task":"a.b","state":"failed","failures":[{"x":1}]}'
+        result = cli("load", "-", input=text)
+        assert result.exit_code == 2
+        assert "line 1: failures" in result.stderr
+
+    def test_nothing_to_dump(self, cli: Cli) -> None:
+        result = cli("dump")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert "nothing in queue 'all'" in result.stderr
+
+
+class TestWaitAndResult:
+    def test_each_outcome(self, cli: Cli, given: Given) -> None:
+        given.done(given.task("shop.add", task_id="a"), b"3")
+        given.failed(given.task("shop.boom", task_id="b"))
+        result = cli("wait", "a", "b", "c", "--json")
+        rows = [json.loads(line) for line in result.stdout.splitlines()]
+        assert result.exit_code == 3
+        assert [(row["id"], row["state"], row["error"]) for row in rows] == [
+            ("a", "success", ""),
+            ("b", "failed", "ValueError: no way"),
+            ("c", "gone", ""),
+        ]
+        assert cli("wait", "b").exit_code == 1
+        assert cli("wait", "a", "c").exit_code == 0
+        assert cli("wait").exit_code == 2
+
+    def test_it_waits_for_a_worker(self, cli: Cli) -> None:
+        task_id = cli.ok("push", "shop.add", "--args", "[1,2]", "--result-ttl", "1h").strip()
+        with cli.start("worker", "--burst", "--log-level", "error"):
+            assert cli.ok("wait", task_id, "--timeout", "30s") == f"{task_id}\tsuccess\t\n"
+        assert cli.ok("result", task_id) == "3\n"
+
+    def test_a_time_out(self, cli: Cli, given: Given) -> None:
+        given.task("shop.add", task_id="a")
+        assert cli("wait", "a", "--timeout", "10ms").exit_code == 124
+        assert cli("result", "a", "--timeout", "10ms").exit_code == 124
+        result = cli("result", "a")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "task a has not ended (it is waiting)" in result.stderr
+
+    def test_result_of_one_that_failed_or_never_was(self, cli: Cli, given: Given) -> None:
+        given.failed(given.task("shop.boom", task_id="a"))
+        assert cli("result", "a").exit_code == 1
+        assert cli("result", "b").exit_code == 4
+
+    def test_beanstalkd_keeps_no_results(self, beanstalk_cli: Cli) -> None:
+        assert beanstalk_cli("wait", "1").exit_code == 5
+        assert beanstalk_cli("result", "1").exit_code == 5
+
+
+class TestConfigAndHelp:
+    def test_config_says_where_the_dsn_is_from(self, cli: Cli) -> None:
+        cli.env["GATOR_PUSH_QUEUE"] = "mail"
+        rows = {row["name"]: row for row in cli.json("config")}
+        assert rows["dsn"] == {"name": "dsn", "value": cli.dsn, "source": "GATOR_DSN"}
+        assert rows["GATOR_PUSH_QUEUE"]["value"] == "mail"
+        row = cli.json("config", "--dsn", "redis://me:secret@h/0")[0]
+        assert (row["value"], row["source"]) == ("redis://me:***@h/0", "--dsn")
+
+    def test_help_is_that_of_the_command(self, cli: Cli) -> None:
+        assert cli.ok("help", "show") == cli.ok("show", "--help")
+        assert cli.ok("help") == cli.ok("--help")
+        assert cli("help", "psuh").exit_code == 2

@@ -1,0 +1,300 @@
+"""Looking after queues and workers: move, pause, drain, stats, workers, health, doctor, bench."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+from subprocess import DEVNULL
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from alligator.backends.base import State
+from alligator.backends.roster import Running, WorkerRecord
+
+from ..servers import eventually
+from .conftest import Cli, Given
+
+
+def a_worker(name: str = "h:1", queues: tuple[str, ...] = ("all",)) -> WorkerRecord:
+    running = (Running("t", "all", "shop.add", time.time() - 5),)
+    return WorkerRecord(name, "h", 1, queues, 2, time.time(), running=running, done=7, failed=1)
+
+
+class TestMove:
+    def test_by_id_and_by_selection(self, cli: Cli, given: Given) -> None:
+        given.task("shop.add", task_id="1")
+        given.failed(given.task("shop.boom", task_id="2"))
+        given.running(given.task("shop.boom", task_id="3"))
+        assert cli.ok("move", "1", "--to", "mail") == "1\n"
+        found = json.loads(cli.ok("move", "--all-queues", "--to", "mail", "--yes"))
+        assert (found["matched"], found["changed"]) == (1, 1)
+        assert cli.json("show", "2")[0]["queue"] == "mail"
+        assert cli.json("show", "2")[0]["state"] == "failed"
+        assert cli("move", "3", "--to", "mail").exit_code == 1
+        assert cli("move", "4", "--to", "mail").exit_code == 4
+        assert cli("move", "1").exit_code == 2
+
+    def test_the_ids_printed_are_those_that_find_them(self, any_cli: Cli, given_any: Given) -> None:
+        task_id = given_any.task("shop.add")
+        moved = any_cli.ok("move", task_id, "--to", "mail").strip()
+        assert any_cli.json("show", moved)[0]["queue"] == "mail"
+
+
+class TestPause:
+    def test_a_paused_queue_is_shown_and_resumed(self, cli: Cli, given: Given) -> None:
+        given.task("shop.add")
+        result = cli("pause", "all", "empty")
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert {row["queue"]: row["paused"] for row in cli.json("queues")} == {
+            "all": True,
+            "empty": True,
+        }
+        assert given.client.reserve(["all"], 1) == []
+        assert "Did you mean 'empty'?" in cli("resume", "emty").stderr
+        cli.ok("resume", "all", "empty")
+        assert [row["paused"] for row in cli.json("queues")] == [False]
+
+    def test_a_queue_with_totals_is_shown_until_it_is_dropped(self, cli: Cli, given: Given) -> None:
+        given.done(given.task("shop.add"), b"1")
+        given.done(given.task("shop.add", queue="mail"), b"1")
+        for command in ("queues", "stats"):
+            rows = cli.json(command)
+            assert [(row["queue"], row["done_total"]) for row in rows] == [("all", 1), ("mail", 1)]
+        assert cli("health", "--min-workers", "1", "--json").stdout.count("mail") == 0
+        cli.ok("drop", "--yes", "--state", "failed")
+        assert len(cli.json("queues")) == 2
+        cli.ok("drop", "--yes")
+        assert [row["queue"] for row in cli.json("queues")] == ["mail"]
+        cli.ok("drop", "--all-queues", "--yes")
+        assert cli.json("queues") == []
+
+    def test_beanstalkd_cannot(self, beanstalk_cli: Cli) -> None:
+        for command in (("pause", "x"), ("resume", "x"), ("workers",)):
+            assert beanstalk_cli(*command).exit_code == 5
+
+
+class TestDrain:
+    def test_it_waits_until_nothing_is_left(self, any_cli: Cli, given_any: Given) -> None:
+        task_id = given_any.task("shop.add")
+        assert any_cli("drain", "all", "--timeout", "10ms").exit_code == 124
+        assert any_cli("drain", "all", "--running").exit_code == 0
+        with any_cli.start("drain", "all") as drain:
+            any_cli.ok("cancel", task_id)
+            assert drain.wait(20) == 0
+
+    def test_failed_ones_are_not_waited_for(self, cli: Cli, given: Given) -> None:
+        given.failed(given.task("shop.add"))
+        assert cli.ok("drain", "all", "--timeout", "5s") == ""
+
+
+class TestStats:
+    def test_a_row_a_queue(self, any_cli: Cli, given_any: Given) -> None:
+        given_any.task("shop.add")
+        (row,) = any_cli.json("stats")
+        assert (row["queue"], row["waiting"]) == ("all", 1)
+        assert {"rate", "workers", "paused", "oldest_age"} <= row.keys()
+        assert any_cli.json("info", "-q", "all")[0]["queue"] == "all"
+
+    def test_by_task(self, any_cli: Cli, given_any: Given) -> None:
+        given_any.task("shop.add")
+        given_any.task("shop.add", delay_by=60)
+        given_any.task("shop.boom", queue="mail")
+        rows = any_cli.json("stats", "--by", "task")
+        assert [(row["task"], row["waiting"], row["delayed"]) for row in rows] == [
+            ("shop.add", 1, 1),
+            ("shop.boom", 1, 0),
+        ]
+        assert any_cli("stats", "--by", "tusk").exit_code == 2
+
+    def test_prometheus_can_read_it(self, any_cli: Cli, given_any: Given) -> None:
+        given_any.task("shop.add")
+        text = any_cli.ok("stats", "--format", "prometheus")
+        families = {family.name: family for family in text_string_to_metric_families(text)}
+        samples = families["gator_queue_tasks"].samples
+        assert {sample.labels["queue"] for sample in samples} == {"all"}
+        assert {sample.labels["state"]: sample.value for sample in samples}["waiting"] == 1
+        assert any_cli("peek", "--format", "prometheus").exit_code == 2
+
+    def test_prometheus_gets_totals_and_workers(self, cli: Cli, given: Given) -> None:
+        given.done(given.task("shop.add"), b"1")
+        given.task("shop.add")
+        given.task("shop.add", queue='a"b\\c')
+        given.client.beat(a_worker(queues=("all", 'a"b\\c')), 60)
+        text = cli.ok("stats", "--format", "prometheus")
+        values = {
+            (sample.name, *sample.labels.values()): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+        assert values["gator_queue_done_total", "all"] == 1
+        assert values["gator_queue_workers", 'a"b\\c'] == 1
+        assert values["gator_workers", "alive"] == 1
+        assert values["gator_worker_done_total", "h:1"] == 7
+        assert values["gator_worker_running", "h:1"] == 1
+
+    @pytest.mark.parametrize("command", ["stats", "queues"])
+    def test_watching_redraws_in_place_and_ends_by_ctrl_c(
+        self, cli: Cli, given: Given, command: str
+    ) -> None:
+        given.task("shop.add")
+        looks = cli.folder / "looks"
+        shown, code = cli.talk(
+            "",
+            *(command, "--watch", "--every", "50ms"),
+            columns=60,
+            interrupt_when=lambda: _wait_once(looks),
+        )
+        assert code == 130
+        assert "Error" not in shown
+        assert shown.count("\033[H") > 1
+        assert "\033[2J" not in shown
+        assert shown.endswith("\033[?25h\033[?1049l")
+
+    def test_watching_into_a_pipe_writes_rows(self, cli: Cli, given: Given) -> None:
+        given.task("shop.add")
+        with cli.start("queues", "--watch", "--every", "10ms", "--json", stdout=-1) as process:
+            assert process.stdout is not None
+            rows = [json.loads(process.stdout.readline()) for _ in range(3)]
+            process.send_signal(signal.SIGINT)
+            process.stdout.read()
+            assert process.wait(20) == 130
+        assert [row["queue"] for row in rows] == ["all"] * 3
+
+
+def _wait_once(path: Path) -> bool:
+    """Whether a while has passed since the first call: what is watched redraws some times."""
+    if not path.exists():
+        path.touch()
+    return time.time() - os.stat(path).st_mtime > 2
+
+
+class TestWorkers:
+    def test_rows(self, cli: Cli, given: Given) -> None:
+        given.client.beat(a_worker("h:1", ("mail", "all")), 60)
+        given.client.beat(a_worker("h:2"), 1e-9)
+        first, second = cli.json("workers")
+        assert (first["worker"], first["state"], first["queues"]) == (
+            *("h:1", "alive"),
+            ["mail", "all"],
+        )
+        assert first["running"][0]["id"] == "t"
+        assert first["running"][0]["seconds"] >= 5
+        assert second["state"] == "stale"
+        assert cli.ok("workers", "--stale", "--quiet") == "h:2\n"
+        assert "shop.add" in cli.on_terminal("workers", columns=120)
+
+    @pytest.mark.parametrize("broker", ["cli", "redis_cli"])
+    def test_a_real_one_is_listed_counted_and_leaves(
+        self, broker: str, request: pytest.FixtureRequest, folder: Path
+    ) -> None:
+        one: Cli = request.getfixturevalue(broker)
+        go = folder / "go"
+        (folder / "secret").touch(0o600)
+        (folder / "secret").write_text("a secret of some length")
+        one.env["GATOR_SECRET_FILE"] = str(folder / "secret")
+        args = json.dumps([str(go)])
+        ids = [one.ok("push", "shop.wait_for", "--args", args).strip() for _ in range(3)]
+        enough = ("health", "-q", "all", "--min-workers", "1")
+        assert one(*enough).exit_code == 1
+        worker = one.start("worker", "-q", "all", "--threads", "2", stderr=DEVNULL)
+        try:
+            eventually(
+                lambda: any(len(row["running"]) == 2 for row in one.json("workers")),
+                "it is listed with what it runs, and without what waits",
+            )
+            (row,) = one.json("workers")
+            assert (row["pid"], row["state"], row["queues"]) == (worker.pid, "alive", ["all"])
+            assert [(run["id"], run["task"]) for run in row["running"]] == [
+                (task_id, "shop.wait_for") for task_id in ids[:2]
+            ]
+            assert one(*enough).exit_code == 0
+            assert one("health", "-q", "mail", "--min-workers", "1").exit_code == 1
+            assert one.json("stats")[0]["workers"] == 1
+            go.touch()
+            one.ok("drain", "all", "--timeout", "30s")
+            eventually(lambda: one.json("workers")[0]["done"] == 3, "it says what it has done")
+            worker.send_signal(signal.SIGTERM)
+            assert worker.wait(20) == 0
+        finally:
+            worker.kill()
+            worker.wait()
+        assert one.json("workers") == []
+        assert one(*enough).exit_code == 1
+
+    def test_none(self, cli: Cli) -> None:
+        assert cli("workers").stderr == "no worker is known\n"
+
+
+class TestHealth:
+    def test_the_broker_answers(self, any_cli: Cli) -> None:
+        (row,) = any_cli.json("health")
+        assert (row["check"], row["ok"]) == ("broker", True)
+
+    def test_a_broker_that_is_away_is_exit_1(self, cli: Cli) -> None:
+        result = cli("health", "--dsn", "redis://127.0.0.1:1/0", "--json")
+        assert result.exit_code == 1
+        assert json.loads(result.stdout)["ok"] is False
+
+    def test_limits(self, cli: Cli, given: Given) -> None:
+        given.task("shop.add")
+        assert cli("health", "--max-depth", "1", "--max-age", "1h").exit_code == 0
+        assert cli("health", "--max-depth", "0").exit_code == 1
+        assert cli("health", "--max-depth", "0", "-q", "other").exit_code == 0
+        assert cli("health", "--min-workers", "1").exit_code == 1
+        given.client.beat(a_worker(), 60)
+        assert cli("health", "--min-workers", "1").exit_code == 0
+
+    def test_live_asks_no_broker(self, cli: Cli, folder: Path) -> None:
+        beat = folder / "beat"
+        args = ("health", "--live", str(beat), "--dsn", "redis://127.0.0.1:1/0")
+        assert cli(*args).exit_code == 1
+        beat.touch()
+        assert cli(*args).exit_code == 0
+        os.utime(beat, (1, 1))
+        assert cli(*args).exit_code == 1
+
+    def test_a_worker_keeps_its_file_fresh_and_talks_to_systemd(
+        self, cli: Cli, folder: Path
+    ) -> None:
+        beat = folder / "beat"
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+            systemd.bind(str(folder / "notify"))
+            systemd.settimeout(20)
+            cli.env = {"NOTIFY_SOCKET": str(folder / "notify"), "WATCHDOG_USEC": "200000"}
+            with cli.start("worker", "--heartbeat-file", str(beat), stderr=-3) as worker:
+                told = [systemd.recv(100) for _ in range(4)]
+                assert told == [b"READY=1", *[b"WATCHDOG=1"] * 3]
+                assert beat.read_text() == f"{worker.pid}\n"
+                assert cli("health", "--live", str(beat)).exit_code == 0
+                worker.send_signal(signal.SIGTERM)
+                assert worker.wait(20) == 0
+            while systemd.recv(100) != b"STOPPING=1":
+                pass
+        assert cli("health", "--live", str(beat)).exit_code == 1
+
+
+def test_bench_measures_and_leaves_nothing(any_cli: Cli, given_any: Given) -> None:
+    (figures,) = any_cli.json("bench", "--tasks", "1000")
+    assert figures["pushed_per_second"] > 0
+    assert 0 < figures["cycle_p50"] <= figures["cycle_p99"]
+    assert given_any.client.queues(empty=True) == []
+
+
+def test_following_shows_what_comes(cli: Cli, given: Given) -> None:
+    given.task("shop.add", task_id="a")
+    with cli.start("peek", "--follow", "--json", stdout=-1) as process:
+        assert process.stdout is not None
+        assert json.loads(process.stdout.readline())["id"] == "a"
+        given.task("shop.add", task_id="b")
+        assert json.loads(process.stdout.readline())["id"] == "b"
+        given.failed("a")
+        row = json.loads(process.stdout.readline())
+        assert (row["id"], row["state"]) == ("a", State.FAILED.value)
+        process.send_signal(signal.SIGINT)
+        process.stdout.read()
+        eventually(lambda: process.poll() is not None, "it ends")
