@@ -366,7 +366,8 @@ def test_ten_push_and_ten_take_and_each_task_runs_once(
         preamble = (
             "import os, sys\nfrom alligator.backends.base import Ack, Settled\n"
             "from alligator.backends.sqlite_backend import Client\n"
-            f"client = Client({sqlite_dsn!r})\n"
+            # Twenty take turns: on a loaded machine with a slow disk one may wait for long.
+            f"client = Client({sqlite_dsn + '?timeout=60'!r})\n"
         )
         with open(tmp_path / name, "w") as said:
             return subprocess.Popen(
