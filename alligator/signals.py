@@ -35,6 +35,7 @@ class Signals:
         drain_until: the monotonic time at which running tasks have had their time; FOREVER until
             the first of those.
         reload: whether fresh children were asked for; the reader sets it back.
+        hurried: whether there is an end to the time that the broker has for its answers.
     """
 
     def __init__(self, drain_timeout: float, busy: Callable[[], bool]) -> None:
@@ -48,6 +49,7 @@ class Signals:
         self.stops: list[int] = []
         self.drain_until = FOREVER
         self.reload = False
+        self.hurried = False
         self._drain_timeout = drain_timeout
         self._busy = busy
         self._talking = False
@@ -79,6 +81,7 @@ class Signals:
 
     def hang_up_within(self, seconds: float) -> None:
         """Cut short what is said to the broker so many seconds from now, or later."""
+        self.hurried = True
         signal.setitimer(signal.ITIMER_REAL, max(seconds, 0.001), _AGAIN)
 
     def talking(self) -> _Talk:

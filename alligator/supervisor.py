@@ -75,7 +75,7 @@ class Supervisor:
         self._signals = Signals(settings.drain_timeout, self._busy)
         self._said_so = False
         self._dealer = Dealer(self._children, settings.max_tasks, settings.max_deaths)
-        self._client.hurry = lambda: self._signals.stopping
+        self._client.hurry = lambda: self._signals.hurried
         self._pulse = Pulse(self._client, self._queues, settings.processes)
         self._broker = Backoff()
         self._starts = Backoff()

@@ -193,6 +193,8 @@ class Link:
                 return attempt()
             except (self._driver.RedisError, OSError, BrokerUnreachable) as error:
                 ours = translate(error, self.where)
+                if ours is error and self._hurry():
+                    raise  # a worker's time was up, and no signal would end another attempt
                 no_answer = code_of(error) is None
                 lost |= connected and no_answer and ours is not error
                 late = self._hurry() or time.monotonic() + pause > deadline
