@@ -37,8 +37,8 @@ LONG_SECONDS = 2 * WORK_AHEAD
 #: Seconds between the exception that a time limit raises in a task and the end of its process.
 HARD_AFTER = 2.0
 
-#: Seconds that a child has to end by itself once nothing more comes.
-GRACE_SECONDS = 2.0
+#: Seconds that a child has to end by itself once nothing more comes, and when that is urgent.
+GRACE_SECONDS, SHORT_GRACE = 2.0, 0.5
 
 #: How much of the newest try's time goes into a child's average.
 WEIGHT = 0.2
@@ -282,13 +282,14 @@ class Child:
                 self.peak = peak_bytes(usage)
         return self.process.returncode is not None
 
-    def finish(self) -> None:
+    def finish(self, urgent: bool = False) -> None:
         """Let it end by itself: there is nothing more to come."""
         if not self.finishing:
             self._unsent.clear()  # it holds nothing, so this was taken back before it was sent
             os.close(self.tasks)
             self.tasks = -1
-            self._finish_by = time.monotonic() + GRACE_SECONDS
+        grace = SHORT_GRACE if urgent else GRACE_SECONDS
+        self._finish_by = min(self._finish_by, time.monotonic() + grace)
 
     def kill(self) -> None:
         """End it now."""

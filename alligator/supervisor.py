@@ -137,10 +137,13 @@ class Supervisor:
 
     def _over(self) -> bool:
         if self._signals.stopping:
-            return not self._busy() or time.monotonic() > self._signals.drain_until
+            return not self._busy() or self._out_of_time()
         if not self._settings.burst or self._busy():
             return False
         return self._exhausted and time.monotonic() > self._dealer.postponed
+
+    def _out_of_time(self) -> bool:
+        return len(self._signals.stops) > 1 or time.monotonic() > self._signals.drain_until
 
     def _wait(self) -> None:
         """Wait until a child, a signal, the broker or the clock has something for the loop."""
@@ -371,7 +374,7 @@ class Supervisor:
                 self._outcomes.append(Release(lease))
         self._settle_for_good()
         for child in self._children:
-            child.finish()
+            child.finish(urgent=self._out_of_time())
         for child in self._children:
             child.wait()
             child.close()
