@@ -1,4 +1,5 @@
-"""Raising TaskTimeout in a thread whose time is up. SIGALRM does that in a main thread only."""
+"""Raising TaskTimeout in a thread whose time is up, which SIGALRM does in a main thread only, and
+other calls that wait for their time in a thread."""
 
 from __future__ import annotations
 
@@ -6,11 +7,21 @@ import ctypes
 import os
 import threading
 import time
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
+from typing import Protocol
 
 from .exceptions import TaskTimeout
 
 FOREVER = float("inf")
+
+
+class _Due(Protocol):
+    """What a watch is to ring: once, unless it is removed at about the same moment."""
+
+    at: float
+
+    def ring(self) -> None: ...
 
 
 class _Alarm:
@@ -66,18 +77,18 @@ class _Watch:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self._alarms: dict[_Alarm, None] = {}
+        self._alarms: dict[_Due, None] = {}
         self._pokes: SimpleQueue[None] = SimpleQueue()
         # When the thread wakes by itself; FOREVER while it is awake, so that no poke is missed.
         self._wakes_at = FOREVER
         threading.Thread(target=self._ring_forever, name="alligator-alarms", daemon=True).start()
 
-    def add(self, alarm: _Alarm) -> None:
+    def add(self, alarm: _Due) -> None:
         self._alarms[alarm] = None
         if alarm.at < self._wakes_at:
             self._pokes.put(None)
 
-    def remove(self, alarm: _Alarm) -> None:
+    def remove(self, alarm: _Due) -> None:
         self._alarms.pop(alarm, None)
 
     def _ring_forever(self) -> None:
@@ -132,6 +143,19 @@ class Alarm:
     def _restore(self) -> None:
         if self._outer is not None:
             _set(self._outer.again())
+
+
+class Call:
+    """A call that a thread makes in so many seconds, or later if it cannot run before."""
+
+    def __init__(self, seconds: float, call: Callable[[], None]) -> None:
+        self.at = time.monotonic() + seconds
+        self.ring = call
+        _watching().add(self)
+
+    def cancel(self) -> None:
+        """Call it off; it may come all the same when it is due by now."""
+        _watching().remove(self)
 
 
 def _set(alarm: _Alarm) -> None:

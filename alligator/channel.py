@@ -3,7 +3,8 @@
     supervisor ── tasks ────► child    frames, each a list of numbered leases
                ── permits ──► child    one number a lease: the right to start it
                ◄─ outcomes ──          frames: a greeting; a task's time limit as
-                                       it begins; one for each finished lease;
+                                       it begins, and whether it was heeded;
+                                       one for each finished lease;
                                        a report when there is nothing left to begin
 
 The child takes a permit off its pipe before it starts a task. The supervisor holds the reading end
@@ -125,6 +126,11 @@ class Permits:
 def pack_limit(number: int, limit: Limit) -> bytes:
     """Return the time limit of the lease that begins, as a frame."""
     return frame(("limit", number, *limit))
+
+
+def pack_reached(number: int) -> bytes:
+    """Return as a frame that the time limit of a lease ran out and could be heeded."""
+    return frame(("reached", number))
 
 
 def pack_report(report: Report) -> bytes:

@@ -13,9 +13,9 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 from . import execution, logs
 from .backends.base import Defer, Fail, Lease, Retry
@@ -26,6 +26,7 @@ from .channel import (
     Permits,
     frame,
     pack_limit,
+    pack_reached,
 )
 from .exceptions import AlligatorException
 from .forks import generation
@@ -103,6 +104,12 @@ def main(settings: Settings) -> int:
     return 0
 
 
+class _Pending(Protocol):
+    """A call that is yet to be made."""
+
+    def cancel(self) -> object: ...
+
+
 class Dispatcher:
     """The main thread's part: begins the leases in their order, each once it has its permit."""
 
@@ -113,6 +120,7 @@ class Dispatcher:
         self._permits = Permits(settings.permits)
         self._slots = Slots(settings.threads, settings.coroutines, settings.outcomes)
         self._worn = False
+        self._reaching: dict[int, _Pending] = {}
         self._async: dict[tuple[str, str], bool] = {}
 
     def run(self) -> None:
@@ -132,11 +140,13 @@ class Dispatcher:
             self._slots.report()
 
     def _begin(self, number: int, lease: Lease) -> None:
-        limited = partial(self._tell_limit, number)
+        limited = partial(self._tell_limit, number, _later_in_thread)
         most = self._settings.time_limit
         started = time.perf_counter()
         one = execution.prepare(Task, lease, self._worker, most, limited, self._trust)
         if isinstance(one, execution.Try) and self._is_async(one):
+            limited = partial(self._tell_limit, number, self._slots.later_on_loop)
+            one = one._replace(limited=limited)
             self._slots.run_on_loop(number, partial(self._run_on_loop, number, started, one))
         else:
             self._slots.run(number, self._run, number, started, one)
@@ -176,6 +186,7 @@ class Dispatcher:
 
     def _end(self, number: int, started: float, done: execution.Done, on_loop: bool) -> None:
         seconds = time.perf_counter() - started
+        self._no_limit(number)
         self._slots.end(number, seconds, done.outcome, on_loop)
         _log(done, seconds)
         if not self._worn and _has_grown(self._settings):
@@ -183,8 +194,32 @@ class Dispatcher:
             # The permits of what has not begun are in the pipe, for the supervisor to take back.
             self._slots.say(frame(WORN))
 
-    def _tell_limit(self, number: int, limit: Limit) -> None:
+    def _tell_limit(
+        self,
+        number: int,
+        later: Callable[[float, Callable[[], None]], _Pending],
+        limit: Limit,
+    ) -> None:
+        """Tell the supervisor of a limit that begins, and at its end that it could be heeded.
+
+        Where a task blocks the loop, or the whole interpreter, no limit of any other one reaches
+        it, nor does this second message come, made where the limit's exception is: the supervisor
+        cannot tell which one it was, but it knows for which of them it need not ask.
+        """
         self._slots.say(pack_limit(number, limit))
+        self._no_limit(number)
+        reached = partial(self._slots.say, pack_reached(number))
+        self._reaching[number] = later(limit.seconds, reached)
+
+    def _no_limit(self, number: int) -> None:
+        if (pending := self._reaching.pop(number, None)) is not None:
+            pending.cancel()
+
+
+def _later_in_thread(seconds: float, call: Callable[[], None]) -> _Pending:
+    from .alarms import Call  # and with it ctypes, for tasks that have a limit
+
+    return Call(seconds, call)
 
 
 def _give_up() -> NoReturn:

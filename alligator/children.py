@@ -37,8 +37,8 @@ LONG_SECONDS = 2 * WORK_AHEAD
 #: Seconds between the exception that a time limit raises in a task and the end of its process.
 HARD_AFTER = 2.0
 
-#: Seconds that a child has to end by itself once nothing more comes.
-GRACE_SECONDS = 2.0
+#: Seconds that a child has to end by itself once nothing more comes, and when that is urgent.
+GRACE_SECONDS, SHORT_GRACE = 2.0, 0.5
 
 #: How much of the newest try's time goes into a child's average.
 WEIGHT = 0.2
@@ -100,6 +100,7 @@ class Child:
         self.done = 0
         self._finish_by = FOREVER
         self._limits: dict[int, tuple[float, Limit]] = {}
+        self._reached: set[int] = set()
         self._spoilt = False
         self._last = 0
         # What it reported last, or proved: see `channel.Report`.
@@ -194,12 +195,15 @@ class Child:
                 self.worn = True
             elif values[0] == "limit":
                 self._begin_limit(*values[1:])
+            elif values[0] == "reached":
+                self._reached |= self.held.keys() & values[1:]
             elif values[0] == "report":
                 report = values[1:]
             elif values[0] in self.held:
                 finished.append(unpack_outcome(values, self.held.pop(values[0])))
                 self._limits.pop(values[0], None)
                 del self._given[values[0]]
+                self._reached.discard(values[0])
                 report = values[1:3]
         if report:
             self._hear(*report)  # the last one says it all
@@ -221,11 +225,19 @@ class Child:
     def _begin_limit(self, number: int, *limit: Any) -> None:
         ends = Limit(*limit)
         self._limits[number] = time.monotonic() + ends.seconds + HARD_AFTER, ends
+        self._reached.discard(number)
 
     def overrun(self, number: int) -> Limit | None:
         """Return the time limit of a held lease when that was run out of; None otherwise."""
         ends, limit = self._limits.get(number, (FOREVER, None))
         return limit if time.monotonic() >= ends else None
+
+    def is_held_up(self, number: int) -> bool:
+        """Whether the time of a lease is over, but something that runs beside it may have kept it
+        from going on: its limit has not reached it."""
+        ends, _ = self._limits.get(number, (FOREVER, None))
+        over = time.monotonic() >= ends - HARD_AFTER
+        return over and number not in self._reached and len(self.held) > 1
 
     def take_back(self) -> list[Lease]:
         """Take back the leases that it has not begun."""
@@ -270,13 +282,14 @@ class Child:
                 self.peak = peak_bytes(usage)
         return self.process.returncode is not None
 
-    def finish(self) -> None:
+    def finish(self, urgent: bool = False) -> None:
         """Let it end by itself: there is nothing more to come."""
         if not self.finishing:
             self._unsent.clear()  # it holds nothing, so this was taken back before it was sent
             os.close(self.tasks)
             self.tasks = -1
-            self._finish_by = time.monotonic() + GRACE_SECONDS
+        grace = SHORT_GRACE if urgent else GRACE_SECONDS
+        self._finish_by = min(self._finish_by, time.monotonic() + grace)
 
     def kill(self) -> None:
         """End it now."""

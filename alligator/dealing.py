@@ -1,4 +1,5 @@
-"""Which child of `gator worker` gets which of the reserved leases, and which go back."""
+"""Which child of `gator worker` gets which of the reserved leases, which go back, and which run
+alone."""
 
 from __future__ import annotations
 
@@ -19,12 +20,15 @@ log = logging.getLogger("alligator.worker")
 #: be to be charged.
 LAST_CHANCE_WAIT = 1.0
 
+#: Tasks of which a worker remembers that they are to run alone, or may have to, the newest ones.
+MOST_APART = 10_000
+
 _NO_HANDS: Mapping[Child, Sequence[Lease]] = {}
 
 
 class Dealer:
-    """Deals leases in turn, so that a short supply is shared out evenly, and each suspect (see
-    `crashes`) to a child that has nothing else.
+    """Deals leases in turn, so that a short supply is shared out evenly, and each suspect to a
+    child that has nothing else: one that a worker died with (see `crashes`), or that was set apart.
 
     Attributes:
         postponed: the monotonic time until which a task may be delayed that was ready.
@@ -41,6 +45,18 @@ class Dealer:
         # While what is reserved brings suspects. One that is reserved and finds no child goes back,
         # so then no more are reserved than certainly find one.
         self._careful = False
+        # By queue and id, whether to run it alone, in the order of the last change.
+        self._apart: dict[tuple[str, str], bool] = {}
+
+    def set_apart(self, lease: Lease, at_once: bool) -> None:
+        """Have a task run alone from now on; without `at_once`, when this is said of it again.
+
+        Only this worker knows: another one would find out for itself.
+        """
+        known = self._apart.pop(_key(lease), None)
+        self._apart[_key(lease)] = at_once or known is not None
+        if len(self._apart) > MOST_APART:
+            del self._apart[next(iter(self._apart))]
 
     def rooms(self) -> dict[Child, int]:
         """Return how many leases to reserve for each child now; children that take none are left
@@ -50,7 +66,7 @@ class Dealer:
             return rooms
         for child in self._children:
             room = min(child.room(), self._most - child.done - len(child.held))
-            if room > 0 and not (child.held and (self._careful or _suspect_of(child))):
+            if room > 0 and not (child.held and (self._careful or self._suspect_of(child))):
                 rooms[child] = 1 if self._careful else room
         return rooms
 
@@ -74,7 +90,7 @@ class Dealer:
             if (end := crashes.given_up(lease, self._max_deaths, worker)) is not None:
                 _tell(end)
                 outcomes.append(end)
-            elif crashes.is_suspect(lease):
+            elif self._is_suspect(lease):
                 self._careful = True
                 outcomes += self._deal_suspect(lease, turns, hands)
             elif turns:
@@ -104,20 +120,26 @@ class Dealer:
                 self.quiet_until = time.monotonic() + LAST_CHANCE_WAIT
 
     def _has_last_chance(self, hands: Mapping[Child, Sequence[Lease]] = _NO_HANDS) -> bool:
-        held = [_suspect_of(child) for child in self._children]
+        held = [self._suspect_of(child) for child in self._children]
         dealt = [hand[0] for hand in hands.values() if hand]
         return any(lease and self._is_last_chance(lease) for lease in (*held, *dealt))
 
     def _is_last_chance(self, lease: Lease) -> bool:
         return crashes.is_last_chance(lease, self._max_deaths)
 
+    def _is_suspect(self, lease: Lease) -> bool:
+        return crashes.is_suspect(lease) or self._apart.get(_key(lease), False)
 
-def _suspect_of(child: Child) -> Lease | None:
-    """Return the suspect that a child holds; then it holds nothing else."""
-    if len(child.held) != 1:
-        return None
-    (lease,) = child.held.values()
-    return lease if crashes.is_suspect(lease) else None
+    def _suspect_of(self, child: Child) -> Lease | None:
+        """Return the suspect that a child holds; then it holds nothing else."""
+        if len(child.held) != 1:
+            return None
+        (lease,) = child.held.values()
+        return lease if self._is_suspect(lease) else None
+
+
+def _key(lease: Lease) -> tuple[str, str]:
+    return lease.queue, lease.task_id
 
 
 def _tell(end: Fail) -> None:

@@ -28,6 +28,11 @@ class LoopThread:
         """Run the coroutine that `make` returns, from any thread."""
         self._loop.call_soon_threadsafe(self._start, make)
 
+    def later(self, seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        """Make a call in so many seconds, or as soon after as the loop comes to it; to be asked for
+        on the loop."""
+        return self._loop.call_later(seconds, call)
+
     def _start(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
         task = self._loop.create_task(make())
         self._running.add(task)

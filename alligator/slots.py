@@ -14,6 +14,8 @@ from .backends.base import Outcome
 from .channel import Report, pack_outcome, pack_report
 
 if TYPE_CHECKING:
+    import asyncio
+
     from .loop import LoopThread
 
 
@@ -110,6 +112,11 @@ class Slots:
             self._write(pack_outcome(self._reported, number, seconds, outcome))
             if self._waiting:
                 self._freed.notify()
+
+    def later_on_loop(self, seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
+        """Make a call in so many seconds, as soon as the loop can; to be asked for on the loop."""
+        assert self._loop is not None
+        return self._loop.later(seconds, call)
 
     def say(self, frame: bytes) -> None:
         """Write a frame of another kind."""

@@ -12,15 +12,14 @@ from __future__ import annotations
 import logging
 import os
 import selectors
-import socket
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
-from . import crashes
-from .backends.base import Backend, Capability, Fail, Lease, Outcome, Release
+from .backends.base import Backend, Capability, Lease, Outcome, Release
 from .backoff import Backoff
 from .beats import Pulse
+from .casualties import outcomes_of
 from .child import NOT_READY
 from .children import Child, reap_strays
 from .dealing import Dealer
@@ -138,10 +137,13 @@ class Supervisor:
 
     def _over(self) -> bool:
         if self._signals.stopping:
-            return not self._busy() or time.monotonic() > self._signals.drain_until
+            return not self._busy() or self._out_of_time()
         if not self._settings.burst or self._busy():
             return False
         return self._exhausted and time.monotonic() > self._dealer.postponed
+
+    def _out_of_time(self) -> bool:
+        return len(self._signals.stops) > 1 or time.monotonic() > self._signals.drain_until
 
     def _wait(self) -> None:
         """Wait until a child, a signal, the broker or the clock has something for the loop."""
@@ -336,45 +338,19 @@ class Supervisor:
             log.debug("started process %d", child.pid)
 
     def _bury(self, child: Child) -> None:
-        """Account for a process that is gone: to the failed set with a task that keeps killing its
-        workers, back to the queue with the rest."""
+        """Account for a process that is gone."""
         self._children.remove(child)
         self._selector.unregister(child.outcomes)
-        cause = child.cause_of_death()
         self._not_ready |= child.process.returncode == NOT_READY
         self._outcomes += map(Release, child.take_back())
-        where = f"{socket.gethostname()}:{child.pid}"
-        overruns = {number: child.overrun(number) for number in child.held}
-        ended_by_us = any(overruns.values())
-        for number, lease in child.held.items():
-            limit = overruns[number]
-            if limit is not None:
-                self._outcomes.append(limit.outcome(lease, where))
-                log.error(
-                    "did not end within its time limit of %g s; its process was ended",
-                    limit.seconds,
-                    extra={"task_id": lease.task_id, "queue": lease.queue},
-                )
-                continue
-            if ended_by_us:
-                self._outcomes.append(Release(lease))
-                continue
-            most = self._settings.max_deaths
-            outcome = crashes.after_death(lease, most, cause, where)
-            self._outcomes.append(outcome)
-            log.error(
-                "worker died: %s (%d of %d)%s",
-                *(cause, crashes.deaths(lease) + 1, most),
-                ": to the failed set" if isinstance(outcome, Fail) else "",
-                extra={"task_id": lease.task_id, "queue": lease.queue},
-            )
+        self._outcomes += outcomes_of(child, self._dealer, self._settings.max_deaths)
         child.close()
         if child.finishing:
             return
         if child.process.returncode == NOT_READY and not child.ready:
             log.error("process %d could not import what it has to; another is tried", child.pid)
         elif not child.held:
-            log.error("process %d died: %s", child.pid, cause)
+            log.error("process %d died: %s", child.pid, child.cause_of_death())
         if child.ready and (child.done or child.held or child.age() > SHORT_LIFE):
             self._starts.reset()
         else:
@@ -398,7 +374,7 @@ class Supervisor:
                 self._outcomes.append(Release(lease))
         self._settle_for_good()
         for child in self._children:
-            child.finish()
+            child.finish(urgent=self._out_of_time())
         for child in self._children:
             child.wait()
             child.close()

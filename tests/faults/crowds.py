@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import sys
 import threading
@@ -58,6 +59,26 @@ async def never_end(evidence: str) -> None:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
             continue
+
+
+async def block_the_loop(evidence: str) -> None:
+    note(evidence, f"blocks {os.getpid()}")
+    time.sleep(60)
+
+
+def hold_the_interpreter(evidence: str) -> None:
+    note(evidence, f"blocks {os.getpid()}")
+    ctypes.PyDLL(None).sleep(60)
+
+
+async def rest_a_little_on_loop(evidence: str, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    note(evidence, "rested")
+
+
+def rest_a_little(evidence: str, seconds: float) -> None:
+    time.sleep(seconds)
+    note(evidence, "rested")
 
 
 def spin(evidence: str) -> None:

@@ -274,6 +274,34 @@ def test_ending_a_process_for_one_task_hands_the_others_back_uncharged(
     assert "did not end within 0.2 s; its process was ended" in failed.failures[-1].error
 
 
+@pytest.mark.parametrize(
+    ("blocker", "innocent"),
+    [
+        (crowds.block_the_loop, crowds.rest_a_little_on_loop),
+        (crowds.hold_the_interpreter, crowds.rest_a_little),
+    ],
+)
+def test_a_task_that_keeps_others_past_their_limits_is_the_only_one_charged(
+    blocker: Callable[..., object],
+    innocent: Callable[..., object],
+    shared_dsn: str,
+    start_worker: StartWorker,
+    gator_for: GatorFor,
+    evidence: str,
+) -> None:
+    gator = gator_for(shared_dsn)
+    innocents = [Task(timeout=2).to_call(innocent, evidence, 0.5) for _ in range(2)]
+    gator.push_many([*innocents, Task(timeout=2).to_call(blocker, evidence)])
+
+    assert start_worker(shared_dsn, "--threads", "3", "--burst").wait(60) == 0
+
+    assert noted(evidence, "rested") == [""] * 2
+    assert len(set(noted(evidence, "blocks"))) == 2, "it runs again, alone"
+    (failed,) = gator.client.peek("all", State.FAILED).records
+    assert "did not end within 2 s; its process was ended" in failed.failures[-1].error
+    assert (failed.attempts, failed.deliveries) == (1, 1)
+
+
 def test_a_child_takes_no_more_than_its_share_of_tasks_however_many_run_at_once(
     sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str
 ) -> None:

@@ -205,6 +205,23 @@ def test_a_suspect_waits_until_a_child_has_nothing(
     assert dealer.rooms() == {child: child.room()} != {child: 1}
 
 
+def test_what_was_set_apart_runs_alone(
+    child: Child, dealer: Dealer, stuck: Callable[[int], Lease]
+) -> None:
+    beside, overran, plain = stuck(0), stuck(0), stuck(0)
+
+    dealer.set_apart(overran, at_once=True)
+    dealer.set_apart(beside, at_once=False)
+    hands, back = dealer.deal([overran, beside, plain], {child: 8}, "here:1")
+    assert (hands, back) == ({child: [overran]}, [Release(beside), Release(plain)])
+
+    hands, back = dealer.deal([beside, plain], {child: 8}, "here:1")
+    assert (hands, back) == ({child: [beside, plain]}, []), "once may be an accident"
+    dealer.set_apart(beside, at_once=False)
+    hands, back = dealer.deal([beside, plain], {child: 8}, "here:1")
+    assert (hands, back) == ({child: [beside]}, [Release(plain)])
+
+
 def test_a_worker_gives_one_task_at_a_time_its_last_chance(
     child: Child, dealer: Dealer, stuck: Callable[[int], Lease]
 ) -> None:

@@ -64,12 +64,18 @@ def test_what_cannot_be_settled_is_waited_for_as_long_as_a_running_task(
     assert "left leased, until their time is up: 1" in (tmp_path / "worker.log").read_text()
 
 
+@pytest.mark.parametrize("options", ["", f"?timeout={TIMEOUT}"], ids=["defaults", "long"])
 def test_a_second_signal_ends_the_wait_at_once(
-    server: Server, start_worker: StartWorker, gator_for: GatorFor, evidence: str, tmp_path: Path
+    server: Server,
+    start_worker: StartWorker,
+    gator_for: GatorFor,
+    evidence: str,
+    tmp_path: Path,
+    options: str,
 ) -> None:
-    go = tmp_path / "go"
-    gator_for(dsn_of(server)).task(deeds.until_told, evidence, str(go))
-    worker = start_worker(dsn_of(server), "--drain-timeout", "600")
+    go, dsn = tmp_path / "go", server.dsn + options
+    gator_for(dsn).task(deeds.until_told, evidence, str(go))
+    worker = start_worker(dsn, "--drain-timeout", "600")
     pid_when_started(evidence)
 
     with silenced(server):
@@ -81,11 +87,15 @@ def test_a_second_signal_ends_the_wait_at_once(
         assert worker.wait(60) in (130, 143)
 
 
-@pytest.mark.parametrize("lease", [1, 600], ids=["extended meanwhile", "handed back in the end"])
+@pytest.mark.parametrize(
+    "options",
+    ["", f"?timeout={TIMEOUT}&lease=1", f"?timeout={TIMEOUT}&lease=600"],
+    ids=["defaults", "extended meanwhile", "handed back in the end"],
+)
 def test_a_task_that_runs_has_its_time_and_no_more(
-    server: Server, start_worker: StartWorker, gator_for: GatorFor, evidence: str, lease: int
+    server: Server, start_worker: StartWorker, gator_for: GatorFor, evidence: str, options: str
 ) -> None:
-    dsn = f"{dsn_of(server)}&lease={lease}"
+    dsn = server.dsn + options
     gator_for(dsn).task(deeds.until_told, evidence, "never")
     worker = start_worker(dsn, "--drain-timeout", str(DRAIN))
     pid_when_started(evidence)

@@ -50,6 +50,30 @@ def test_a_child_that_does_not_end_by_itself_is_ended(
     assert worker.poll() is None
 
 
+@pytest.mark.parametrize("second", [False, True], ids=["the drain is over", "a second signal"])
+def test_a_child_that_does_not_end_by_itself_is_not_waited_for_when_time_is_up(
+    sqlite_dsn: str,
+    start_worker: StartWorker,
+    gator_for: GatorFor,
+    evidence: str,
+    second: bool,
+) -> None:
+    gator = gator_for(sqlite_dsn)
+    gator.task(deeds.rest, evidence)
+    worker = start_worker(sqlite_dsn, "-c", "2", "--drain-timeout", "60s" if second else "0.1s")
+    pid_when_started(evidence)
+    gator.task(deeds.leave_a_thread, evidence)
+    eventually(lambda: noted(evidence, "pid"), "the other process runs it")
+
+    began = time.monotonic()
+    worker.terminate()
+    if second:
+        worker.send_signal(signal.SIGINT)  # another, for the kernel keeps no two of a kind
+
+    assert worker.wait(30) in ((130, 143) if second else (0,))
+    assert time.monotonic() - began < 2, "the time that such a child has otherwise"
+
+
 def test_tasks_that_are_handed_back_again_and_again_all_run_once(
     sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str
 ) -> None:
