@@ -16,5 +16,5 @@ for at = 2, 4 do
 end
 local first = redis.call('ZRANGE', key('waiting', queue), 0, 0)[1]
 local value = first and redis.call('HGET', P .. 'tasks', first)
-counts[#counts + 1] = value and math.floor(now / 1000) - unpack_task(value).pushed or -1
+counts[#counts + 1] = value and math.floor(now / 1000) - unpack_task(value, queue).pushed or -1
 return counts
