@@ -56,6 +56,9 @@ MIN_PRIORITY, MAX_PRIORITY = -1000, 1000
 MAX_FAILURES = 10
 MAX_TRACEBACK = 8000
 
+#: Characters shown of a failure that no worker wrote.
+MAX_UNREADABLE = 200
+
 _HOST = socket.gethostname()
 
 #: Characters a task id or a queue name may have.
@@ -722,5 +725,19 @@ def dump_failures(failures: Sequence[Failure]) -> str:
 
 
 def load_failures(text: str | bytes | None) -> tuple[Failure, ...]:
-    """Read what dump_failures wrote."""
-    return tuple(Failure(*row) for row in json.loads(text)) if text else ()
+    """Read what dump_failures wrote. What another program wrote there is shown, as well as can be:
+    it must neither end a worker nor hide the task."""
+    if not text:
+        return ()
+    try:
+        rows = json.loads(text)
+        return tuple(map(_failure, rows if isinstance(rows, list) else [rows]))
+    except (ValueError, RecursionError):
+        return (_failure(text),)
+
+
+def _failure(row: object) -> Failure:
+    match row:
+        case [str(error), str(traceback), int() | float() as at, str(worker)] if abs(at) < math.inf:
+            return Failure(error, traceback, at, worker)
+    return Failure(f"unreadable: {row!r:.{MAX_UNREADABLE}}", "", 0.0, "")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import re
 import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain, repeat
 from typing import Any, NoReturn
 
 from .. import dsn as dsns
@@ -40,6 +42,7 @@ from .redis_wire import (
     read_id,
     read_lease,
     read_record,
+    shown,
     write_id,
     write_outcome,
     write_terms,
@@ -48,6 +51,8 @@ from .roster import STALE_KEPT, WorkerRecord, dump_worker, load_worker
 
 #: Seconds a sleep may last: what a lost hint costs.
 MAX_SLEEP = 2.0
+
+_is_score = re.compile(r"-?(\d+|inf)").fullmatch
 
 #: Entries in one push. A command may have about a million parts, and a script should stay short.
 MAX_PUSH = 100_000
@@ -108,10 +113,11 @@ class Client(Backend):
         arguments = [duration, token, self.worker, wanted, len(queues), *queues]
         for outcome in outcomes:
             arguments += write_outcome(outcome)
-        accepted, ids, values = self._link.call("settle", *arguments)
+        accepted, numbers, ids, values = self._link.call("settle", *arguments)
+        origins = chain.from_iterable(map(repeat, queues, numbers))
         leases = [
-            read_lease(kept_id, value, token)
-            for kept_id, value in zip(ids, values, strict=True)
+            read_lease(queue, kept_id, value, token)
+            for queue, kept_id, value in zip(origins, ids, values, strict=True)
             if value is not None
         ]
         return Settled(read_flags(accepted), leases)
@@ -132,12 +138,15 @@ class Client(Backend):
         answer, *rest = self._link.call("claim", kept_id, int(force), duration, token, self.worker)
         if answer == b"running":
             _refuse_running(task_id, rest)
-        return read_lease(kept_id.encode(), rest[0], token) if answer == b"leased" else None
+        if answer != b"leased":
+            return None
+        queue, value = rest
+        return read_lease(shown(queue), kept_id, value, token)
 
     # -- looking and mending ------------------------------------------------------------------
 
     def queues(self, empty: bool = False) -> list[str]:
-        return sorted(name.decode() for name in self._link.call("queues", int(empty)))
+        return sorted(map(shown, self._link.call("queues", int(empty))))
 
     def counts(self, queue_name: str) -> Counts:
         waiting, delayed, retrying, running, blocked, failed, age, paused, done, failures = (
@@ -166,14 +175,14 @@ class Client(Backend):
         reverse: bool = False,
     ) -> Page:
         score, _, last_id = (cursor or ":").partition(":")
-        if cursor is not None and not score.isdigit():
+        if cursor is not None and not _is_score(score):
             raise ValueError(f"{cursor!r} is not the cursor of a page")
         if limit < 1:
             return Page([], cursor)
         rows, more = self._link.call(
-            "peek", queue_name, state.value, limit, int(reverse), score, last_id
+            "peek", queue_name, state.value, limit, int(reverse), score, write_id(last_id)
         )
-        following = f"{rows[-1][2].decode()}:{rows[-1][0].decode()}" if more else None
+        following = f"{rows[-1][2].decode()}:{read_id(rows[-1][0])}" if more else None
         return Page([read_record(row) for row in rows if row[3] is not None], following)
 
     def find(self, task_id: str) -> Record | None:
@@ -253,7 +262,7 @@ class Client(Backend):
     # -- results ----------------------------------------------------------------------------
 
     def result(self, task_id: str) -> bytes | None:
-        found: bytes | None = self._link.ask("GET", f"{self._base}result:{write_id(task_id)}")
+        found: bytes | None = self._link.ask("GET", self._key("result", task_id))
         return found
 
     def finished(self, task_id: str) -> Finished | None:
@@ -272,7 +281,10 @@ class Client(Backend):
 
     @contextmanager
     def watching(self, task_id: str) -> Iterator[Callable[[float], None]]:
-        yield from self._link.listen(f"{self._base}done:{write_id(task_id)}")
+        yield from self._link.listen(self._key("done", task_id))
+
+    def _key(self, kind: str, task_id: str) -> bytes:
+        return b"%s%s:%s" % (self._base.encode(), kind.encode(), write_id(task_id))
 
     # -- the connection -----------------------------------------------------------------------
 
@@ -318,5 +330,5 @@ def _token() -> str:
 
 
 def _refuse_running(task_id: str, worker: list[bytes]) -> NoReturn:
-    by = worker[0].decode() if worker else "a worker"
+    by = shown(worker[0]) if worker else "a worker"
     raise TaskRunning(f"task {task_id} is running on {by}; wait until it ends or its lease is over")

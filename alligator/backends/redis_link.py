@@ -257,7 +257,7 @@ class Link:
             if not in_step:
                 connection.disconnect()
 
-    def listen(self, channel: str) -> Iterator[Callable[[float], None]]:
+    def listen(self, channel: bytes) -> Iterator[Callable[[float], None]]:
         """Yield, once, a function that waits for a message on a channel or so many seconds."""
         connection = self._make()
 

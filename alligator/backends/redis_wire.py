@@ -43,25 +43,43 @@ _HEADER = struct.Struct("<IHIHhHBHB")
 _is_uuid = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 
 
-def write_id(task_id: str) -> str:
+# The last of 22 digits of base64 has two bits of the 128.
+_is_short = re.compile(rb"~[A-Za-z0-9+/]{21}[AQgw]").fullmatch
+_is_foreign = re.compile("~0x((?:[0-9a-f]{2})*)").fullmatch
+
+
+def write_id(task_id: str) -> bytes:
     """Return a task's id as Redis keeps it: a UUID in 23 characters instead of 36.
 
     An id is kept at least twice, and Redis's allocations grow in steps: this takes 32 bytes off a
     waiting task. An id that looks like a short one gets a mark in front.
     """
     if len(task_id) == 36 and _is_uuid(task_id):
-        return "~" + b2a_base64(bytes.fromhex(task_id.replace("-", "")))[:22].decode()
-    return "~~" + task_id if task_id.startswith("~") else task_id
+        return b"~" + b2a_base64(bytes.fromhex(task_id.replace("-", "")))[:22]
+    foreign = _is_foreign(task_id)
+    if foreign and read_id(kept := bytes.fromhex(foreign[1])) == task_id:
+        return kept
+    # What no push takes, such as half a surrogate, can be looked for all the same.
+    kept = task_id.encode(errors="surrogatepass")
+    return b"~~" + kept if kept.startswith(b"~") else kept
 
 
 def read_id(kept: bytes) -> str:
-    """Undo write_id."""
-    if not kept.startswith(b"~"):
-        return kept.decode()
-    if kept.startswith(b"~~"):
-        return kept[2:].decode()
-    digits = a2b_base64(kept[1:] + b"==").hex()
-    return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+    """Undo write_id.
+
+    Bytes that it would not write are another program's, and come out as ~0x and their hexadecimal
+    digits: from any bytes there is a way back to the very same, so any task can be settled.
+    """
+    if _is_short(kept):
+        digits = a2b_base64(kept[1:] + b"==").hex()
+        return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+    try:
+        task_id = kept.removeprefix(b"~~").decode()
+    except UnicodeDecodeError:
+        task_id = ""
+    if task_id.isprintable() and task_id and write_id(task_id) == kept:
+        return task_id
+    return f"~0x{kept.hex()}"
 
 
 def microseconds(seconds: float) -> int:
@@ -69,18 +87,20 @@ def microseconds(seconds: float) -> int:
     return max(0, math.ceil(min(seconds, FAR) * 1_000_000))
 
 
-def write_terms(entry: Entry) -> str:
+def write_terms(entry: Entry) -> bytes:
     """Return what is not plain about an entry, for push.lua."""
     if not (entry.priority or entry.depends_on or entry.unique) and entry.delay_until is None:
-        return ""
+        return b""
     terms: dict[str, Any] = {"priority": entry.priority}
     if entry.delay_until is not None:
         terms["due"] = microseconds(entry.delay_until)
     if entry.depends_on:
-        terms["depends_on"] = [write_id(other) for other in entry.depends_on]
+        kept = map(write_id, entry.depends_on)
+        terms["depends_on"] = [other.decode(errors="surrogateescape") for other in kept]
     if entry.unique is not None:
         terms["unique"] = entry.unique
-    return json.dumps(terms, ensure_ascii=False)
+    # Bytes that are no text pass through the server's reader of JSON as they are.
+    return json.dumps(terms, ensure_ascii=False).encode(errors="surrogateescape")
 
 
 def write_outcome(outcome: Outcome) -> tuple[Any, ...]:
@@ -108,7 +128,7 @@ def _line(failure: Failure) -> str:
 
 
 def _failures(text: bytes | None) -> tuple[Failure, ...]:
-    lines = text.split(b"\n") if text else []
+    lines = filter(None, text.split(b"\n")) if text else []
     return tuple(failure for line in lines for failure in load_failures(line))
 
 
@@ -123,24 +143,30 @@ def read_flags(answer: bytes) -> list[bool]:
     return [mark == ord("1") for mark in answer]
 
 
-def _split(value: bytes) -> tuple[tuple[int, ...], str, bytes]:
-    """Return a task's numbers (pushed ms, priority, attempts, deliveries), its queue and body."""
+def _split(value: bytes) -> tuple[tuple[int, ...], bytes, bytes]:
+    """Return a task's numbers (pushed ms, priority, attempts, deliveries), its queue and body.
+
+    As in prelude.lua, what has no header that we could have written is all body.
+    """
+    end = value.find(b"\0", _HEADER.size)
+    if end < 0:
+        return (0, 0, 0, 0), b"", value
     _, _, pushed, pushed_high, priority, attempts, attempts_high, done, done_high = (
         _HEADER.unpack_from(value)
     )
-    end = value.index(b"\0", _HEADER.size)
     numbers = (
         pushed + (pushed_high << 32),
         priority,
         attempts + (attempts_high << 16),
         done + (done_high << 16),
     )
-    return numbers, value[_HEADER.size : end].decode(), value[end + 1 :]
+    return numbers, value[_HEADER.size : end], value[end + 1 :]
 
 
-def read_lease(kept_id: bytes, value: bytes, token: str) -> Lease:
-    """Read a task that was handed out just now."""
-    (_, priority, attempts, done), queue, body = _split(value)
+def read_lease(queue: str, kept_id: bytes, value: bytes, token: str) -> Lease:
+    """Read a task that was handed out just now, from `queue`, whatever its header says: whoever can
+    write to Redis can write that, and its signature is to hold for the queue that it is in."""
+    (_, priority, attempts, done), _, body = _split(value)
     return Lease(queue, read_id(kept_id), body, token, priority, attempts, done + 1)
 
 
@@ -149,11 +175,10 @@ def read_record(row: list[Any]) -> Record:
     kept_id, state_name, score, value, lease, failures, unique, held_until, depends_on = row
     (pushed, priority, attempts, deliveries), queue, body = _split(value)
     state = State(state_name.decode())
-    due = int(held_until or 0)
-    if state in (State.DELAYED, State.RETRYING):
-        due = int(score)
+    at = _number(score)
+    due = at if state in (State.DELAYED, State.RETRYING) else _number(held_until or b"0")
     return Record(
-        queue,
+        shown(queue),
         read_id(kept_id),
         state,
         body,
@@ -162,9 +187,22 @@ def read_record(row: list[Any]) -> Record:
         deliveries=deliveries + (state is State.RUNNING),
         pushed_at=pushed / 1000,
         due=due / 1e6 if due else None,
-        lease_until=int(score) / 1e6 if state is State.RUNNING else None,
-        worker=lease.split(b"\n", 2)[2].decode() if lease else None,
+        lease_until=at / 1e6 if state is State.RUNNING else None,
+        worker=shown(lease.rpartition(b"\n")[2]) if lease else None,
         failures=_failures(failures),
         depends_on=tuple(sorted(map(read_id, depends_on))),
-        unique=unique.decode() if unique else None,
+        unique=shown(unique) if unique else None,
     )
+
+
+def shown(name: bytes) -> str:
+    """Return a name that is written elsewhere than in an id, as it can be shown."""
+    return name.decode(errors="backslashreplace")
+
+
+def _number(text: bytes) -> float:
+    """Return a time in microseconds; FAR where there is none that a person could use."""
+    try:
+        return min(float(text), FAR * 1e6)
+    except ValueError:
+        return FAR * 1e6

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis as redis_py
 
 from alligator import Gator, Task
 from alligator.backends.base import MAX_BODY, Capability, Entry, Record, State
 
-from ..servers import eventually
+from ..servers import Server, eventually
 from . import deeds
 from .conftest import StartWorker
 
@@ -167,6 +168,31 @@ def test_a_signed_task_that_was_changed_or_moved_does_not_run(
     assert deeds.lines(evidence) == ["honest"]
     refused = writer.counts("all").failed + writer.counts("mail").failed
     assert refused == expected
+
+
+def test_a_signed_task_whose_record_was_put_on_another_queue_does_not_run(
+    redis: Server,
+    redis_dsn: str,
+    start_worker: StartWorker,
+    gator_for: GatorFor,
+    secret_file: str,
+    evidence: str,
+) -> None:
+    """The queue in a record's header is written by whoever writes to Redis."""
+    secret = Path(secret_file).read_text().strip()
+    with Gator(redis_dsn, "mail", secret=secret) as honest:
+        honest.push_many([Task("victim").to_call(deeds.quick, evidence, "victim")])
+    base = "{" + redis_dsn.partition("prefix=")[2] + "}:"
+    with redis_py.Redis(port=redis.port) as raw:
+        assert raw.zrem(f"{base}waiting:mail", "victim") == 1
+        raw.zadd(f"{base}waiting:all", {"victim": 0})
+
+    assert start_worker(redis_dsn, "--burst", "--secret-file", secret_file).wait(60) == 0
+
+    assert deeds.lines(evidence) == []
+    (record,) = failed(gator_for(redis_dsn))
+    assert (record.task_id, record.queue) == ("victim", "all")
+    assert record.failures[-1].error.startswith("BadSignature: bad signature: ")
 
 
 def test_tasks_that_push_others_and_are_tried_again_stay_signed(

@@ -1,6 +1,6 @@
 -- Take one task under a lease.
 -- ARGV[3] id, [4] "1": from a worker too, [5] duration of a lease in µs, [6] token, [7] worker.
--- Returns {"leased", the task}, {"running", its worker}, or {"unknown"}.
+-- Returns {"leased", its queue, the task}, {"running", its worker}, or {"unknown"}.
 
 local id = ARGV[3]
 
@@ -23,9 +23,9 @@ local done = once(function()
     retake_unique(id)
   end
   lease(task.queue, {id}, ARGV[6], ARGV[7], tonumber(ARGV[5]))
-  return {'leased'}, true
+  return {'leased', task.queue}, true
 end)
 if done[1] == 'leased' then
-  return {'leased', redis.call('HGET', P .. 'tasks', id)}
+  return {'leased', done[2], redis.call('HGET', P .. 'tasks', id)}
 end
 return done

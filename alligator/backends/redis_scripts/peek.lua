@@ -60,7 +60,8 @@ if first <= last then
   local values = fetch(P .. 'tasks', ids)
   for at = 1, #ids do
     local index = backwards and #ids + 1 - at or at
-    rows[at] = row(ids[index], values[index], state, tonumber(found[2 * index]))
+    local value = values[index] and pack_task(unpack_task(values[index], queue))
+    rows[at] = row(ids[index], value, state, tonumber(found[2 * index]))
   end
 end
 return {rows, (backwards and first > 0 or not backwards and last < total - 1) and 1 or 0}

@@ -109,11 +109,19 @@ local function pack_task(task)
     task.queue) .. task.body
 end
 
-local function unpack_task(value)
-  local task, body = {}, nil
-  task.seq, task.pushed, task.priority, task.attempts, task.deliveries, task.queue, body =
-    struct.unpack(HEADER, value)
-  task.body = string.sub(value, body)
+-- A task from its value; never an error, since one bad value must not keep a script from the others.
+-- A value without a header that we could have written is all body, which then fails as one.
+-- `queue`: the one the task was found in. It counts, not the header's: that is there to find the
+-- queue by when an id is all that is known, and is nil where there is no header.
+local function unpack_task(value, queue)
+  local task, body = {seq = 0, pushed = math.floor(now / 1000), priority = 0}, 1
+  task.attempts, task.deliveries = 0, 0
+  if value and #value > 20 and string.find(value, '\0', 21, true) then
+    task.seq, task.pushed, task.priority, task.attempts, task.deliveries, task.queue, body =
+      struct.unpack(HEADER, value)
+  end
+  task.queue = queue or task.queue
+  task.body = string.sub(value or '', body)
   return task
 end
 
@@ -158,7 +166,7 @@ local function put_back(queue, ids, charge)
   local scores, rewritten = {}, {}
   for at, value in ipairs(fetch(P .. 'tasks', ids)) do
     if value then
-      local task = unpack_task(value)
+      local task = unpack_task(value, queue)
       scores[#scores + 1] = order(task.priority, task.seq)
       scores[#scores + 1] = ids[at]
       if charge then
@@ -194,25 +202,41 @@ end
 -- Queues that this script has promoted in already.
 local promoted = {}
 
+-- The task of an id in one queue, its state and its score there; nil when it is not there.
+local function locate_in(queue, id)
+  if not promoted[queue] then
+    promoted[queue] = true
+    promote(queue)
+  end
+  for _, state in ipairs(STATES) do
+    local score = redis.call('ZSCORE', key(state, queue), id)
+    if score then
+      return unpack_task(redis.call('HGET', P .. 'tasks', id), queue), state, tonumber(score)
+    end
+  end
+end
+
 -- The task of an id, its state and its score there; nil when there is none.
 local function locate(id)
   local value = redis.call('HGET', P .. 'tasks', id)
   if not value then
     return nil
   end
-  local task = unpack_task(value)
-  if not promoted[task.queue] then
-    promoted[task.queue] = true
-    promote(task.queue)
-    task = unpack_task(redis.call('HGET', P .. 'tasks', id))
+  local said = unpack_task(value).queue
+  local task, state, score
+  if said then
+    task, state, score = locate_in(said, id)
   end
-  for _, state in ipairs(STATES) do
-    local score = redis.call('ZSCORE', key(state, task.queue), id)
-    if score then
-      return task, state, tonumber(score)
+  if not task then
+    -- Somebody else wrote its header, or moved it.
+    for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
+      task, state, score = locate_in(queue, id)
+      if task then
+        break
+      end
     end
   end
-  return nil
+  return task, state, score
 end
 
 -- A value of `leases` as a table; an empty one for false. Tasks reserved in one call share one value,
@@ -249,14 +273,16 @@ local function free_dependents(id)
   for _, other in ipairs(dependents) do
     redis.call('SREM', P .. 'depends:' .. other, id)
     if redis.call('EXISTS', P .. 'depends:' .. other) == 0 then
-      local due = tonumber(redis.call('HGET', P .. 'held-until', other))
-      local task = unpack_task(redis.call('HGET', P .. 'tasks', other))
+      local due = tonumber(redis.call('HGET', P .. 'held-until', other) or 0) or 0
+      local task, state = locate(other)
       redis.call('HDEL', P .. 'held-until', other)
-      redis.call('ZREM', key('blocked', task.queue), other)
-      if due > now then
-        hold('delayed', task.queue, other, due)
-      else
-        make_ready(other, task)
+      if state == 'blocked' then
+        redis.call('ZREM', key('blocked', task.queue), other)
+        if due > now then
+          hold('delayed', task.queue, other, due)
+        else
+          make_ready(other, task)
+        end
       end
     end
   end

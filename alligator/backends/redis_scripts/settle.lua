@@ -7,7 +7,8 @@
 --   fail             for good: failure
 --   release, charge  handed back unstarted, or after its worker died
 --   defer            handed back, to run later: delay in µs
--- Returns {a string with 1 or 0 for each outcome: did its lease hold, ids reserved, their tasks}.
+-- Returns {a string with 1 or 0 for each outcome: did its lease hold, how many were reserved from each
+-- queue, their ids, their tasks}.
 
 local duration, token, worker, limit = tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6])
 local first_outcome = 8 + ARGV[7]
@@ -24,9 +25,10 @@ local function read_outcomes()
   return starts, ids
 end
 
--- Which outcomes count; their leases end here, and what they add to the totals is noted.
+-- Which outcomes count, and the queue of each; their leases end here, and what they add to the totals is
+-- noted.
 local function accept(starts, ids)
-  local answers, accepted, ended, by_queue, done = {}, {}, {}, {}, {}
+  local answers, accepted, queues, ended, by_queue, done = {}, {}, {}, {}, {}, {}
   local acked, failed = {}, {}
   for index, value in ipairs(fetch(P .. 'leases', ids)) do
     local id = ids[index]
@@ -36,6 +38,7 @@ local function accept(starts, ids)
     if holds then
       done[id] = true
       accepted[#accepted + 1] = starts[index]
+      queues[#queues + 1] = lease.queue
       ended[#ended + 1] = id
       local running = by_queue[lease.queue]
       if running then
@@ -61,7 +64,7 @@ local function accept(starts, ids)
   for queue, number in pairs(failed) do
     redis.call('HINCRBY', P .. 'failed-total', queue, number)
   end
-  return table.concat(answers), accepted
+  return table.concat(answers), accepted, queues
 end
 
 local function succeed(ids)
@@ -76,51 +79,54 @@ local function succeed(ids)
   end
 end
 
-local function rewrite(id, change)
-  local task = unpack_task(redis.call('HGET', P .. 'tasks', id))
+local function read(id, queue)
+  return unpack_task(redis.call('HGET', P .. 'tasks', id), queue)
+end
+
+local function rewrite(id, queue, change)
+  local task = read(id, queue)
   task.deliveries = task.deliveries + 1
   change(task)
   redis.call('HSET', P .. 'tasks', id, pack_task(task))
   return task
 end
 
-local function retry(id, delay, body, failure)
-  local task = rewrite(id, function(task)
+local function retry(id, queue, delay, body, failure)
+  local task = rewrite(id, queue, function(task)
     task.attempts = task.attempts + 1
     task.body = body
     task.seq = redis.call('INCR', P .. 'seq')
   end)
   add_failure(id, failure)
   if delay > 0 then
-    hold('retrying', task.queue, id, now + delay)
+    hold('retrying', queue, id, now + delay)
   else
     make_ready(id, task)
   end
 end
 
-local function defer(id, delay)
-  local task = unpack_task(redis.call('HGET', P .. 'tasks', id))
+local function defer(id, queue, delay)
   if delay > 0 then
-    hold('delayed', task.queue, id, now + delay)
+    hold('delayed', queue, id, now + delay)
   else
-    make_ready(id, task)
+    make_ready(id, read(id, queue))
   end
 end
 
-local function fail(id, failure)
-  local task = rewrite(id, function(task)
+local function fail(id, queue, failure)
+  rewrite(id, queue, function(task)
     task.attempts = task.attempts + 1
   end)
   add_failure(id, failure)
   free_unique({id})
-  redis.call('ZADD', key('failed', task.queue), now, id)
+  redis.call('ZADD', key('failed', queue), now, id)
   tell_done(id)
 end
 
-local function apply(accepted)
+local function apply(accepted, queues)
   local succeeded, kept = {}, {}
-  for _, at in ipairs(accepted) do
-    local kind, id = ARGV[at], ARGV[at + 1]
+  for index, at in ipairs(accepted) do
+    local kind, id, queue = ARGV[at], ARGV[at + 1], queues[index]
     if kind == 'ack' then
       succeeded[#succeeded + 1] = id
     elseif kind == 'keep' then
@@ -128,15 +134,15 @@ local function apply(accepted)
       kept[#kept + 1] = id
       redis.call('SET', P .. 'result:' .. id, ARGV[at + 4], 'PX', ARGV[at + 3])
     elseif kind == 'retry' then
-      retry(id, tonumber(ARGV[at + 3]), ARGV[at + 4], ARGV[at + 5])
+      retry(id, queue, tonumber(ARGV[at + 3]), ARGV[at + 4], ARGV[at + 5])
     elseif kind == 'fail' then
-      fail(id, ARGV[at + 3])
+      fail(id, queue, ARGV[at + 3])
     elseif kind == 'defer' then
-      defer(id, tonumber(ARGV[at + 3]))
+      defer(id, queue, tonumber(ARGV[at + 3]))
     elseif kind == 'charge' then
-      make_ready(id, rewrite(id, function() end))
+      make_ready(id, rewrite(id, queue, function() end))
     else
-      make_ready(id, unpack_task(redis.call('HGET', P .. 'tasks', id)))
+      make_ready(id, read(id, queue))
     end
   end
   succeed(succeeded)
@@ -145,43 +151,55 @@ local function apply(accepted)
   end
 end
 
-local function take(queue, wanted)
+-- Lease up to `wanted` tasks and add them to `ids` and `values`; members without a task are nobody's.
+local function take(queue, wanted, ids, values)
   promote(queue)
-  local popped = redis.call('ZPOPMIN', key('waiting', queue), wanted)
-  local ids = {}
-  for at = 1, #popped, 2 do
-    ids[#ids + 1] = popped[at]
-  end
-  lease(queue, ids, token, worker, duration)
-  return ids
+  local found = {}
+  repeat
+    local popped, fresh = redis.call('ZPOPMIN', key('waiting', queue), wanted - #found), {}
+    for at = 1, #popped, 2 do
+      fresh[#fresh + 1] = popped[at]
+    end
+    for at, value in ipairs(fetch(P .. 'tasks', fresh)) do
+      if value then
+        found[#found + 1] = fresh[at]
+        ids[#ids + 1] = fresh[at]
+        values[#values + 1] = value
+      end
+    end
+  until #fresh == 0 or #found == wanted
+  lease(queue, found, token, worker, duration)
+  return #found
 end
 
 local function reserve()
-  local ids = {}
+  local ids, values, numbers = {}, {}, {}
   if limit == 0 then
-    return ids
+    return numbers, ids, values
   end
   for at = 8, first_outcome - 1 do
-    local queue = ARGV[at]
+    local queue, taken = ARGV[at], 0
     if not is_paused(queue) then
       if #ids < limit then
-        for _, id in ipairs(take(queue, limit - #ids)) do
-          ids[#ids + 1] = id
-        end
+        taken = take(queue, limit - #ids, ids, values)
       end
       -- This worker may have been woken for what it leaves: wake the next one.
       if redis.call('EXISTS', key('waiting', queue)) == 1 then
         wake(queue)
       end
     end
+    numbers[#numbers + 1] = taken
   end
-  return ids
+  return numbers, ids, values
 end
 
+-- Not part of the reply that is kept for a repeated call: bodies are large.
+local values
 local done = once(function()
-  local answers, accepted = accept(read_outcomes())
-  apply(accepted)
-  local reserved = reserve()
-  return {answers, reserved}, #accepted > 0 or #reserved > 0
+  local answers, accepted, queues = accept(read_outcomes())
+  apply(accepted, queues)
+  local numbers, reserved
+  numbers, reserved, values = reserve()
+  return {answers, numbers, reserved}, #accepted > 0 or #reserved > 0
 end)
-return {done[1], done[2], fetch(P .. 'tasks', done[2])}
+return {done[1], done[2], done[3], values or fetch(P .. 'tasks', done[3])}
