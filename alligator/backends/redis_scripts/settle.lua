@@ -4,14 +4,14 @@
 --   ack              done
 --   keep             done, with a result: time to live in ms, result
 --   retry            again: delay in µs, body, failure
---   fail             for good: failure
+--   fail             for good: failure, attempts and deliveries to count
 --   release, charge  handed back unstarted, or after its worker died
 --   defer            handed back, to run later: delay in µs
 -- Returns {a string with 1 or 0 for each outcome: did its lease hold, ids reserved, their tasks}.
 
 local duration, token, worker, limit = tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6])
 local first_outcome = 8 + ARGV[7]
-local EXTRAS = {ack = 0, keep = 2, retry = 3, fail = 1, release = 0, charge = 0, defer = 1}
+local EXTRAS = {ack = 0, keep = 2, retry = 3, fail = 3, release = 0, charge = 0, defer = 1}
 
 -- Where each outcome starts in ARGV, and its id.
 local function read_outcomes()
@@ -107,9 +107,10 @@ local function defer(id, delay)
   end
 end
 
-local function fail(id, failure)
+local function fail(id, failure, attempts, deliveries)
   local task = rewrite(id, function(task)
-    task.attempts = task.attempts + 1
+    task.attempts = task.attempts + attempts
+    task.deliveries = task.deliveries - 1 + deliveries
   end)
   add_failure(id, failure)
   free_unique({id})
@@ -130,7 +131,7 @@ local function apply(accepted)
     elseif kind == 'retry' then
       retry(id, tonumber(ARGV[at + 3]), ARGV[at + 4], ARGV[at + 5])
     elseif kind == 'fail' then
-      fail(id, ARGV[at + 3])
+      fail(id, ARGV[at + 3], tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]))
     elseif kind == 'defer' then
       defer(id, tonumber(ARGV[at + 3]))
     elseif kind == 'charge' then
