@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from . import memory
 from .backends.base import Lease
 from .beats import Begun
 from .channel import (
@@ -97,6 +98,7 @@ class Child:
         self.worn = False
         self.retired = False
         self.peak = 0
+        self._processes = worker.processes
         self.done = 0
         self._finish_by = FOREVER
         self._limits: dict[int, tuple[float, Limit]] = {}
@@ -316,10 +318,9 @@ class Child:
             return f"exit code {code}"
         if self._spoilt:
             return "SIGKILL, since it had written to its pipe what is no outcome"
-        if -code == signal.SIGKILL:
+        if -code == signal.SIGKILL and self.peak * self._processes > memory.limit() / 2:
             # The kernel leaves no other trace of having run out of memory than the size.
-            size = f": it had {self.peak / 2**20:.0f} MiB" if self.peak else ""
-            return f"SIGKILL, perhaps for want of memory{size}"
+            return f"SIGKILL, perhaps for want of memory: it had {self.peak / 2**20:.0f} MiB"
         try:
             return signal.Signals(-code).name
         except ValueError:

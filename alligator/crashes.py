@@ -43,7 +43,8 @@ def given_up(lease: Lease, most: int, worker: str) -> Fail | None:
     if deaths(lease) < _unseen(most):
         return None
     error = f"worker died: {deaths(lease)} times, the last one without a word of how"
-    return Fail(lease, Failure(error, "", time.time(), worker))
+    failure = Failure(error, "", time.time(), worker)
+    return Fail(lease, failure, attempted=False, charged=False)
 
 
 def after_death(lease: Lease, most: int, cause: str, worker: str) -> Fail | Release:
@@ -56,7 +57,8 @@ def after_death(lease: Lease, most: int, cause: str, worker: str) -> Fail | Rele
     """
     if deaths(lease) + 1 < most:
         return Release(lease, charged=True)
-    return Fail(lease, Failure(f"worker died: {cause}", "", time.time(), worker))
+    failure = Failure(f"worker died: {cause}", "", time.time(), worker)
+    return Fail(lease, failure, attempted=False)
 
 
 def _unseen(most: int) -> int:

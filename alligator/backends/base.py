@@ -174,10 +174,17 @@ class Retry(NamedTuple):
 
 
 class Fail(NamedTuple):
-    """Failed for good: count the try, and keep the task in the failed set."""
+    """Failed for good: keep the task in the failed set.
+
+    Attributes:
+        attempted: count a try. False: none ended in an exception, but its worker died.
+        charged: the delivery stays counted. False: the task was not begun.
+    """
 
     lease: Lease
     failure: Failure
+    attempted: bool = True
+    charged: bool = True
 
 
 class Release(NamedTuple):
@@ -230,6 +237,12 @@ class Record(NamedTuple):
     failures: tuple[Failure, ...] = ()
     depends_on: tuple[str, ...] = ()
     unique: str | None = None
+
+    @property
+    def deaths(self) -> int:
+        """How many workers died with the task: deliveries that ended in neither an attempt nor a
+        hand-back."""
+        return max(0, self.deliveries - self.attempts - (self.state is State.RUNNING))
 
 
 class Page(NamedTuple):

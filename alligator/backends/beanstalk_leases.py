@@ -260,9 +260,12 @@ class Leases:
                 del self._held[end.task_id]
 
     def _data(self, outcome: Retry | Fail, held: _Held) -> bytes | None:
+        attempted = charged = True
+        if isinstance(outcome, Fail):
+            attempted, charged = outcome.attempted, outcome.charged
         header = Header(
-            attempts=held.header.attempts + 1,
-            deliveries=jobs.deliveries(held.stats, held.header),
+            attempts=held.header.attempts + attempted,
+            deliveries=jobs.deliveries(held.stats, held.header) - (not charged),
             pushed_at=jobs.pushed_at(held.stats, held.header),
             failures=(*held.header.failures, outcome.failure),
             failed=isinstance(outcome, Fail),

@@ -166,8 +166,9 @@ class Client(Backend):
                 task.body, task.due = body, now + delay
                 task.sequence = next(self._store.numbers)
                 self._store.line_up(task, State.RETRYING, now)
-            case Fail(failure=failure):
-                _count(task, failure)
+            case Fail(failure=failure, attempted=attempted, charged=charged):
+                _count(task, failure, attempted)
+                task.deliveries -= not charged
                 task.failed = next(self._store.numbers)
                 self._store.put(task, State.FAILED)
                 self._store.failed[task.queue] += 1
@@ -423,8 +424,8 @@ class Client(Backend):
         return task if held else None
 
 
-def _count(task: Task, failure: Failure) -> None:
-    task.attempts += 1
+def _count(task: Task, failure: Failure, attempted: bool = True) -> None:
+    task.attempts += attempted
     task.failures = (*task.failures, failure)[-MAX_FAILURES:]
 
 

@@ -115,7 +115,8 @@ def write_outcome(outcome: Outcome) -> tuple[Any, ...]:
         delay, failure = microseconds(outcome.delay), _line(outcome.failure)
         return "retry", task_id, token, delay, outcome.body, failure
     if isinstance(outcome, Fail):
-        return "fail", task_id, token, _line(outcome.failure)
+        counts = int(outcome.attempted), int(outcome.charged)
+        return "fail", task_id, token, _line(outcome.failure), *counts
     if isinstance(outcome, Defer):
         return "defer", task_id, token, microseconds(outcome.delay)
     assert isinstance(outcome, Release)

@@ -263,9 +263,9 @@ class Moves:
         if failures is None:
             return False
         self.connection.execute(
-            f"UPDATE tasks SET seq = {_TAIL}, state = ?, rank = ?, attempts = attempts + 1,"
-            f" failures = ?, {_FREE} WHERE {HELD}",
-            (FAILED, self._now, failures, *held),
+            f"UPDATE tasks SET seq = {_TAIL}, state = ?, rank = ?, attempts = attempts + ?,"
+            f" deliveries = deliveries - ?, failures = ?, {_FREE} WHERE {HELD}",
+            (FAILED, self._now, outcome.attempted, not outcome.charged, failures, *held),
         )
         self.ledger.failed(outcome.lease.queue)
         return True

@@ -67,7 +67,7 @@ LEVELS = ("debug", "info", "warning", "error")
     type=click.IntRange(1, 1000),
     default=1,
     show_default=True,
-    help="How many tasks run at once in each process.",
+    help="How many plain functions run at once in each process.",
 )
 @click.option(
     "--coroutines",

@@ -81,8 +81,8 @@ class Ledger:
                     assert client.result(task.task_id) == result
             case Retry(body=body, delay=delay, failure=why):
                 self.model.retry(task, body, time.time() + delay if delay > 0 else None, why)
-            case Fail(failure=why):
-                self.model.fail(task, why)
+            case Fail(failure=why, attempted=attempted, charged=charged):
+                self.model.fail(task, why, attempted, charged)
             case Release(charged=charged):
                 self.model.release(task, charged)
             case Defer(delay=delay):

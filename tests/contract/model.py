@@ -125,11 +125,15 @@ class Model:
         if due is None:
             task.state = State.WAITING
 
-    def fail(self, task: Task, failure: Failure) -> None:
+    def fail(
+        self, task: Task, failure: Failure, attempted: bool = True, charged: bool = True
+    ) -> None:
         self.failed[task.queue] += 1
         task.state = State.FAILED
         task.failed = next(self._numbers)
         self._count(task, failure)
+        task.attempts -= not attempted
+        task.deliveries -= not charged
         if Capability.CUSTOM_IDS not in self.capabilities:
             task.sequence = next(self._numbers)  # the place goes with the id
 

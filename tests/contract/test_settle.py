@@ -181,6 +181,33 @@ def test_a_failed_task_is_kept_with_its_reason(client: Backend) -> None:
     assert client.reserve(["all"], 1) == []
 
 
+def test_deaths_are_no_attempts(client: Backend) -> None:
+    push(client, body=b"body")
+    settle(client, retry(reserve(client), body=b"body"))
+    settle(client, Release(reserve(client), charged=True))
+    assert held(client, b"body").deaths == 1
+    lease = reserve(client)
+    assert held(client, b"body").deaths == 1, "what runs has not died"
+
+    settle(client, Fail(lease, failure(), attempted=False))
+
+    record = held(client, b"body")
+    assert record.state is State.FAILED
+    assert (record.attempts, record.deliveries, record.deaths) == (1, 3, 2)
+
+
+def test_what_fails_without_having_begun_is_no_delivery(client: Backend) -> None:
+    push(client, body=b"body")
+    for _ in range(3):
+        settle(client, Release(reserve(client), charged=True))
+
+    settle(client, Fail(reserve(client), failure(), attempted=False, charged=False))
+
+    record = held(client, b"body")
+    assert record.state is State.FAILED
+    assert (record.attempts, record.deliveries, record.deaths) == (0, 3, 3)
+
+
 def test_the_newest_failures_are_kept(client: Backend) -> None:
     push(client, body=b"body")
     reasons = [failure(f"ValueError: {number}") for number in range(MAX_FAILURES + 3)]

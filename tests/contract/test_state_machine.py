@@ -41,7 +41,10 @@ from .ledger import Ledger
 from .model import Task
 from .verbs import LATER, MakeClient, failure, lease_of
 
-HOW = ("fail", "ack", "retry", "retry-later", "release", "release-charged", "defer")
+HOW = (
+    *("fail", "fail-death", "fail-unbegun", "ack", "retry", "retry-later"),
+    *("release", "release-charged", "defer"),
+)
 MENDS = ("requeue", "claim", "steal", "cancel", "requeue", "drop")
 MENDED = {True: Mended.RUNNING, False: Mended.DONE}
 
@@ -165,6 +168,10 @@ class BrokerMachine(RuleBasedStateMachine):
                 return Retry(lease, lease.body + b"'", LATER, failure())
             case "fail":
                 return Fail(lease, failure())
+            case "fail-death":
+                return Fail(lease, failure(), attempted=False)
+            case "fail-unbegun":
+                return Fail(lease, failure(), attempted=False, charged=False)
             case "defer":
                 return Defer(lease, LATER)
             case _:

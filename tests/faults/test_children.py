@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from alligator import Task
+from alligator import Task, memory
 from alligator.backends.base import Ack, Lease
 from alligator.children import FOREVER, Child
 from alligator.execution import encode
@@ -216,3 +217,18 @@ def test_what_was_not_even_sent_is_taken_back_before_the_end(
     assert not child.send(), "nothing is left to say"
     eventually(child.gone, "it ends by itself")
     assert child.process.returncode == 0
+
+
+def test_want_of_memory_is_suspected_where_processes_of_that_size_would_not_find_room(
+    start_child: Callable[..., Child],
+) -> None:
+    small = start_child(processes=1)
+    one_of_too_many = start_child(processes=memory.limit() // 2**20)
+
+    for child in (small, one_of_too_many):
+        child.kill()
+        eventually(child.gone, "it is gone")
+
+    assert small.cause_of_death() == "SIGKILL"
+    wanting = r"SIGKILL, perhaps for want of memory: it had [1-9]\d* MiB"
+    assert re.fullmatch(wanting, one_of_too_many.cause_of_death())

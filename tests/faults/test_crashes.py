@@ -65,6 +65,8 @@ def test_a_task_that_kills_the_whole_worker_is_the_only_one_put_aside(
     assert deaths == len(noted(evidence, "started")) == 3
     assert set(map(int, noted(evidence, "quick"))) == set(range(200))
     assert failed_error(gator) == "worker died: 3 times, the last one without a word of how"
+    (failed,) = gator.client.peek("all", State.FAILED).records
+    assert (failed.attempts, failed.deaths) == (0, 3)
 
 
 def test_a_task_that_kills_a_worker_of_ones_own_is_put_aside_too(
@@ -136,7 +138,9 @@ def test_what_is_known_of_a_crash_is_shown(
         shown = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, check=True)
         return shown.stdout.decode()
 
-    (failure,) = json.loads(show("--json"))["failures"]
+    shown = json.loads(show("--json"))
+    assert (shown["attempts"], shown["deliveries"], shown["deaths"]) == (0, 3, 3)
+    (failure,) = shown["failures"]
     assert failure["error"] == "worker died: SIGSEGV"
     assert failure["worker"].rpartition(":")[2] == noted(evidence, "started")[-1]
     assert failure["at"].endswith("Z")

@@ -94,10 +94,7 @@ def test_tasks_behind_the_one_that_killed_its_child_are_not_charged(
     ("task", "cause"),
     [
         (Task().to_call(deeds.leave), "exit code 7$"),
-        (
-            Task().to_call(deeds.kill_the_process, int(signal.SIGKILL)),
-            r"SIGKILL, perhaps for want of memory: it had [1-9]\d+ MiB$",
-        ),
+        (Task().to_call(deeds.kill_the_process, int(signal.SIGKILL)), "SIGKILL$"),
     ],
     ids=["os._exit", "SIGKILL"],
 )

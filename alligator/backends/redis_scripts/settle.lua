@@ -4,7 +4,7 @@
 --   ack              done
 --   keep             done, with a result: time to live in ms, result
 --   retry            again: delay in µs, body, failure
---   fail             for good: failure
+--   fail             for good: failure, attempts and deliveries to count
 --   release, charge  handed back unstarted, or after its worker died
 --   defer            handed back, to run later: delay in µs
 -- Returns {a string with 1 or 0 for each outcome: did its lease hold, how many were reserved from each
@@ -12,7 +12,7 @@
 
 local duration, token, worker, limit = tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6])
 local first_outcome = 8 + ARGV[7]
-local EXTRAS = {ack = 0, keep = 2, retry = 3, fail = 1, release = 0, charge = 0, defer = 1}
+local EXTRAS = {ack = 0, keep = 2, retry = 3, fail = 3, release = 0, charge = 0, defer = 1}
 
 -- Where each outcome starts in ARGV, and its id.
 local function read_outcomes()
@@ -113,9 +113,10 @@ local function defer(id, queue, delay)
   end
 end
 
-local function fail(id, queue, failure)
+local function fail(id, queue, failure, attempts, deliveries)
   rewrite(id, queue, function(task)
-    task.attempts = task.attempts + 1
+    task.attempts = task.attempts + attempts
+    task.deliveries = task.deliveries - 1 + deliveries
   end)
   add_failure(id, failure)
   free_unique({id})
@@ -136,7 +137,7 @@ local function apply(accepted, queues)
     elseif kind == 'retry' then
       retry(id, queue, tonumber(ARGV[at + 3]), ARGV[at + 4], ARGV[at + 5])
     elseif kind == 'fail' then
-      fail(id, queue, ARGV[at + 3])
+      fail(id, queue, ARGV[at + 3], tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]))
     elseif kind == 'defer' then
       defer(id, queue, tonumber(ARGV[at + 3]))
     elseif kind == 'charge' then
