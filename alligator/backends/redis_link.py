@@ -23,7 +23,9 @@ from .redis_place import Where, place
 _T = TypeVar("_T")
 
 #: The calls whose callers rely on what they changed, so that it has to survive a fail-over.
-PROMISES = frozenset({"push", "settle", "claim", "cancel", "requeue", "drop"})
+PROMISES = frozenset(
+    {"push", "settle", "claim", "cancel", "requeue", "move", "drop", "pause", "resume"}
+)
 
 #: Seconds without an answer after which a command is lost; the DSN option `timeout` overrides.
 DEFAULT_TIMEOUT = 5.0

@@ -12,6 +12,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -202,6 +203,25 @@ def test_a_beat_that_arrives_late_does_not_bring_a_worker_back(lossy: Client) ->
         link._run(link._calls, "beat", beat, said)
 
     assert lossy.workers() == []
+
+
+def test_what_operators_order_has_to_reach_the_replicas_asked_for(
+    make: Callable[..., Client], redis_dsn: str
+) -> None:
+    orders: list[Callable[[Client], object]] = [
+        lambda client: client.pause("all"),
+        lambda client: client.resume("all"),
+        lambda client: client.move_many([Move("one")], "other"),
+        lambda client: client.requeue_many(["one"]),
+        lambda client: client.cancel_many(["one"]),
+    ]
+
+    def refused(order: Callable[[Client], object]) -> None:
+        with pytest.raises(BrokerUnreachable, match="0 of 1 replicas have it"):
+            order(make(f"{redis_dsn}&replicas=1&timeout=2"))
+
+    with ThreadPoolExecutor(len(orders)) as pool:  # each takes its whole time-out
+        list(pool.map(refused, orders))
 
 
 def test_workers_silent_for_a_day_are_forgotten(

@@ -73,6 +73,7 @@ def test_a_task_is_moved_in_every_state_but_running(client: Backend) -> None:
         if before.due is not None and after.due is not None:
             assert abs(after.due - before.due) < 2.5  # which a server of whole seconds rounds
         assert f"q-{state}" not in client.queues()
+        assert f"to-{state}" in client.queues()
         assert [record.task_id for record in listed(client, f"to-{state}", state)] == [moved_as]
 
 

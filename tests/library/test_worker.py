@@ -269,9 +269,11 @@ def test_it_is_listed_with_what_it_runs_until_it_ends(gator: Gator, notes: Path)
     task = gator.task(tasks.wait_for_file, str(notes))
 
     with running(Worker(gator, to_consume=["mail", "all"])):
-        eventually(lambda: [w for w in gator.workers() if w.running], "it is not listed")
-        (shown,) = gator.workers()
-        notes.touch()
+        try:
+            eventually(lambda: [w for w in gator.workers() if w.running], "it is not listed")
+            (shown,) = gator.workers()
+        finally:
+            notes.touch()
 
     assert (shown.pid, shown.queues) == (os.getpid(), ("mail", "all"))
     assert shown.name.startswith(f"{gator.client.worker}:")
