@@ -58,8 +58,14 @@ class Heartbeat:
         self._tell("WATCHDOG=1")
         if self._path:
             # A full disk, say, must not end a worker; that the file grows old is told by the probe.
-            with suppress(OSError), open(self._path, "w") as file:
-                file.write(f"{os.getpid()}\n")
+            with suppress(OSError):
+                self._write()
+
+    def _write(self) -> None:
+        aside = f"{self._path}.{os.getpid()}"
+        with open(aside, "w") as file:
+            file.write(f"{os.getpid()}\n")
+        os.replace(aside, self._path)  # a probe that reads meanwhile finds the one or the other
 
     def _tell(self, text: str) -> None:
         if not self._notify:

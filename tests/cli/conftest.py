@@ -65,6 +65,13 @@ NUMBER = 5
 """
 
 
+class _Started(subprocess.Popen[str]):
+    def __exit__(self, kind: Any, value: Any, traceback: Any) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, value, traceback)
+
+
 @dataclass
 class Cli:
     """gator on one broker, in a folder that has the module `shop`."""
@@ -108,8 +115,8 @@ class Cli:
         )
 
     def start(self, *args: str, **options: Any) -> subprocess.Popen[str]:
-        """Start gator as a process of its own."""
-        return subprocess.Popen(
+        """Start gator as a process of its own; a `with` that fails ends it."""
+        return _Started(
             command(*args), cwd=self.folder, env=self.environment(), text=True, **options
         )
 
