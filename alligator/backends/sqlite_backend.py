@@ -50,6 +50,8 @@ from .sqlite_moves import Holder, Moves, held_by
 from .sqlite_place import Place
 from .sqlite_wake import Waiter, wake
 
+_T = TypeVar("_T")
+
 #: Seconds an idle client sleeps before it looks for dead workers, and for a wake-up it missed.
 _LOOK = 0.5
 
@@ -217,13 +219,27 @@ class Client(Backend):
         reverse: bool = False,
     ) -> Page:
         self._catch_up([queue_name])
-        with self._file.reading() as connection:
-            return views.peek(connection, queue_name, state, limit, cursor, reverse, self.clock())
+        return self._look(
+            lambda connection: views.peek(
+                connection, queue_name, state, limit, cursor, reverse, self.clock()
+            )
+        )
 
     def find(self, task_id: str) -> Record | None:
         self._catch_up([])
-        with self._file.reading() as connection:
-            return views.find(connection, task_id, self.clock())
+        return self._look(lambda connection: views.find(connection, task_id, self.clock()))
+
+    def _look(self, look: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Look at records, having made readable what another program wrote."""
+        while True:
+            with self._file.reading() as connection:
+                try:
+                    return look(connection)
+                except views.ForeignRows as error:
+                    foreign = error.seqs
+            with self._changing() as moves:
+                for seq in foreign:
+                    moves.mend(seq)
 
     def cancel(self, task_id: str) -> bytes | None:
         ((mended, body),) = self._mend([task_id], Moves.cancel)

@@ -6,8 +6,10 @@ ALLIGATOR_FUZZ=20000 sets how many a broker gets a tenth of, ALLIGATOR_FUZZ_SEED
 from __future__ import annotations
 
 import random
+import sqlite3
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import redis as redis_py
@@ -151,3 +153,64 @@ def test_no_record_in_redis_ends_a_worker(
     worker.terminate()
     assert worker.wait(20) == 0
     look_and_mend(client)
+
+
+#: What SQLite is asked to put into a column.
+VALUES = (
+    *("5", "-1", "1.5", "-2.5", "'abc'", "''", "x'ff'", "x''", "x'fffe'", "'{x'", "'[[1]]'", "'z'"),
+    *("CAST(x'fffe' AS TEXT)", "9223372036854775807", "-9223372036854775808", "9e999", "-9e999"),
+    *("'../../../tmp/x'", "'a' || char(10) || 'b'", "'0123456789abcdef'", "zeroblob(9)", "3", "1"),
+    *('\'[["e", "t", 1e999, "w"]]\'', "CAST(x'5bff5d' AS TEXT)", "4", "2", "NULL"),
+)
+
+COLUMNS = (
+    *("id", "queue", "state", "rank", "priority", "due", "attempts", "deliveries", "pushed_at"),
+    *("lease", "holder", "worker", "failures", "unique_key", "body"),
+)
+
+
+def foul_sqlite(file: sqlite3.Connection, chance: random.Random) -> None:
+    """Change rows as any program can that may write the file."""
+    for (seq,) in file.execute("SELECT seq FROM tasks WHERE id <> 'last'").fetchall():
+        for column in chance.sample(COLUMNS, chance.choice((1, 1, 2, 4))):
+            # Some columns refuse NULL, and an id may be taken.
+            change = f"UPDATE OR IGNORE tasks SET {column} = {chance.choice(VALUES)}"
+            file.execute(f"{change} WHERE seq = {seq}")
+    for value in VALUES:
+        file.execute(f"INSERT OR IGNORE INTO totals VALUES ({value}, 9, {value})")
+        file.execute(f"INSERT OR IGNORE INTO totals VALUES ('all', {value}, {value})")
+        file.execute(f"INSERT OR IGNORE INTO dependencies VALUES ({value}, 'no-1')")
+        file.execute(f"INSERT OR IGNORE INTO dependencies VALUES ('no-2', {value})")
+        file.execute(f"INSERT OR IGNORE INTO results VALUES ('r', {value}, {value})")
+    file.commit()
+
+
+def test_no_record_in_sqlite_ends_a_worker(
+    sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor
+) -> None:
+    client = gator_for(sqlite_dsn).client
+    chance = random.Random(SEED)
+    for count in range(NUMBER // 10):
+        data = call() if chance.random() < 0.8 else b"no task"
+        depends = ("no-1",) if count > 1 and chance.random() < 0.2 else ()
+        delay = chance.choice((None, None, 1.0, 1e10))
+        client.push_many(QUEUE, [Entry(f"no-{count}", data, delay, depends_on=depends)])
+    client.push_many(QUEUE, [Entry("last", b"no task")])
+    with closing(sqlite3.connect(sqlite_dsn.removeprefix("sqlite:///"))) as file:
+        foul_sqlite(file, chance)
+
+    worker = start_worker(sqlite_dsn, "--log-level", "error")
+    eventually(lambda: len(children_of(worker.pid)) == 1, "the worker's process")
+    before = children_of(worker.pid)
+
+    def last_has_failed() -> bool:
+        record = client.find("last")
+        return record is not None and record.state is State.FAILED
+
+    eventually(last_has_failed, "what stands behind them has ended", timeout=60)
+    assert worker.poll() is None
+    assert children_of(worker.pid) == before
+    worker.terminate()
+    assert worker.wait(20) == 0
+    look_and_mend(client)
+    client.result("r")
