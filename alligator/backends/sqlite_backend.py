@@ -50,8 +50,6 @@ from .sqlite_moves import Holder, Moves, held_by
 from .sqlite_place import Place
 from .sqlite_wake import Waiter, wake
 
-_T = TypeVar("_T")
-
 #: Seconds an idle client sleeps before it looks for dead workers, and for a wake-up it missed.
 _LOOK = 0.5
 
