@@ -52,7 +52,8 @@ def counts(connection: sqlite3.Connection, queue: str, now: float) -> Counts:
         (WAITING, queue),
     ).fetchone()
     ended = connection.execute(
-        "SELECT done, failed FROM ended WHERE queue = ?", (queue,)
+        "SELECT CAST(done AS INTEGER), CAST(failed AS INTEGER) FROM ended WHERE queue = ?",
+        (queue,),
     ).fetchone()
     done, failed = ended or (0, 0)
     return Counts(

@@ -15,7 +15,7 @@ from typing import Any
 import redis as redis_py
 
 from alligator import Gator, Task
-from alligator.backends.base import Backend, Entry, Record, State
+from alligator.backends.base import Backend, Entry, Mended, Move, Record, State
 from alligator.execution import encode
 
 from .. import tasks
@@ -41,6 +41,16 @@ ODD = (
     *(b'[["e", "t", NaN, "w"]]', b'[["e", "t", 1e999, "w"]]', b"[" * 5000, b"9" * 5000),
     *(b"-1", b"inf", b"nan", b"1e308", b"\0" * 40, b"\xff\xfe\n\xff\n\xff"),
     b'[["\\ud800", 0, 0, 0]]',
+)
+
+
+#: What a worker is to have said of itself.
+WORKERS = (
+    *(b"{}", b'{"queues": []}', b'{"name": 1, "host": 2, "pid": "x", "queues": [1], "ttl": 9}'),
+    b'{"name": "a\\nb", "host": "h", "pid": 1, "queues": ["all"], "processes": 1,'
+    b' "started_at": 1, "ttl": 9}',
+    b'{"name": "n", "host": "h", "pid": 1, "queues": ["all"], "processes": [],'
+    b' "started_at": NaN, "running": [[1, 2, 3, 4], []], "ttl": 9}',
 )
 
 
@@ -88,7 +98,14 @@ def foul_redis(raw: Any, base: bytes, chance: random.Random, number: int) -> Non
             raw.zadd(base + b"blocked:all", {kept: 1})
             raw.sadd(base + b"depends:" + kept, chance.choice(IDS))
             raw.sadd(base + b"waiting-on:" + chance.choice(IDS), kept)
+    for odd in (*IDS, *ODD, *WORKERS):
+        raw.hset(base + b"workers", odd, chance.choice((odd, *WORKERS)))
+        raw.zadd(base + b"beats", {odd: chance.choice(("inf", 1e18, 1.5e15, -1))})
+        for name in (b"done-total", b"failed-total"):
+            raw.hset(base + name, odd, odd)
+            raw.hset(base + name, b"all", odd)
     raw.sadd(base + b"queues", *IDS)
+    raw.sadd(base + b"paused", *IDS)
 
 
 def everything(client: Backend) -> Iterator[Record]:
@@ -126,7 +143,12 @@ def look_and_mend(client: Backend) -> None:
         assert client.cancel(record.task_id) is not None
     for record in records[1::3]:
         assert client.requeue(record.task_id)
-    client.queues()
+    moved = client.move_many([Move(record.task_id) for record in records[2::3]], "mail")
+    assert {move.mended for move in moved} == {Mended.DONE}
+    client.drop_all("mail")
+    client.queues(empty=True)
+    client.paused()
+    client.workers()
     client.drop_all(QUEUE)
     assert list(everything(client)) == []
 
@@ -142,7 +164,8 @@ def test_no_record_in_redis_ends_a_worker(
 
     with redis_py.Redis(port=redis.port) as raw:
         foul_redis(raw, b"{%s}:" % prefix, random.Random(SEED), NUMBER // 10)
-    client.push_many(QUEUE, [Entry("last", b"no task")])
+        client.push_many(QUEUE, [Entry("last", b"no task")])
+        raw.set(b"{%s}:seq" % prefix, "no number")
 
     eventually(lambda: at_rest(client), "every task has ended", timeout=60)
     last = client.find("last")
@@ -181,7 +204,13 @@ def foul_sqlite(file: sqlite3.Connection, chance: random.Random) -> None:
         file.execute(f"INSERT OR IGNORE INTO totals VALUES ('all', {value}, {value})")
         file.execute(f"INSERT OR IGNORE INTO dependencies VALUES ({value}, 'no-1')")
         file.execute(f"INSERT OR IGNORE INTO dependencies VALUES ('no-2', {value})")
+        file.execute(f"INSERT OR IGNORE INTO paused VALUES ({value})")
+        file.execute(f"INSERT OR IGNORE INTO ended VALUES ({value}, {value}, {value})")
+        file.execute(f"UPDATE OR IGNORE ended SET done = {value}, failed = {value}")
+        file.execute(f"INSERT OR IGNORE INTO workers VALUES ({value}, {value}, {value})")
         file.execute(f"INSERT OR IGNORE INTO results VALUES ('r', {value}, {value})")
+    for said in WORKERS:
+        file.execute("INSERT INTO workers VALUES (?, 9e18, ?)", (repr(said), said.decode()))
     file.commit()
 
 
