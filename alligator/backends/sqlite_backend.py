@@ -4,9 +4,10 @@ A lease lasts as long as the process that took it: each client that reserves hol
 of its own, which the system lets go when the process ends, however it ends. Whoever next finds
 nothing to do, or looks after a while, gives the dead one's leases back. See sqlite_schema_*.sql
 for what is kept, sqlite_moves.py for how a task moves, sqlite_ledger.py for the sums,
-sqlite_views.py for how it is looked at, sqlite_notes.py for pauses and workers, sqlite_place.py for
-which paths will do, sqlite_file.py for taking turns, errors and forks, sqlite_lock.py for lives and
-sqlite_wake.py for waking without polling.
+sqlite_views.py for how it is looked at, sqlite_foreign.py for rows of other programs,
+sqlite_notes.py for pauses and workers, sqlite_place.py for which paths will do, sqlite_file.py for
+taking turns, errors and forks, sqlite_lock.py for lives and sqlite_wake.py for waking without
+polling.
 """
 
 from __future__ import annotations
