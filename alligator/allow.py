@@ -8,13 +8,21 @@ defined, before that is called.
 
 from __future__ import annotations
 
+import builtins
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
-from .exceptions import InvalidSetting, NotAllowed, NotImportable, UnknownCallableError
+from .exceptions import (
+    InvalidSetting,
+    NotAllowed,
+    NotImportable,
+    UnknownCallableError,
+    UnknownModuleError,
+)
 from .tasks import HOOKS, Task
 from .utils import DottedPath, dotted_path, import_attr
 
@@ -73,6 +81,20 @@ class AllowList:
             if target is not None:
                 setattr(task, name, self._held(target))
 
+    def admit_hooks(self, task: Task) -> None:
+        """Hold the places where an admitted task's hooks lead to this list, before any of it runs:
+        one that is refused after the call would come too late. Imports them.
+
+        Raises:
+            NotAllowed: one was defined in a place that is not in the list.
+        """
+        for name in HOOKS:
+            target = getattr(task, name)
+            if isinstance(target, AllowedPath):
+                # One that cannot be had is told of where it is called, as without a list.
+                with suppress(UnknownModuleError, UnknownCallableError):
+                    target.resolve()
+
     def _held(self, target: Callable[..., Any]) -> AllowedPath:
         try:
             path = dotted_path(target)
@@ -107,6 +129,13 @@ class AllowedPath(DottedPath):
                 f"not allowed: {self} is {home}, defined elsewhere; if that may run, allow it as "
                 f"well. Allowed here: {self.allow}"
             )
+        for part in _constructors(target):
+            # Who allows a class means what it does when called.
+            if part not in self.allow and part.rpartition(".")[0] not in self.allow:
+                raise NotAllowed(
+                    f"not allowed: {self} runs {part}, defined elsewhere; if that may run, allow "
+                    f"it as well. Allowed here: {self.allow}"
+                )
         if not callable(target):
             raise UnknownCallableError(f"{self} is {type(target).__name__} and cannot be called")
         found: Callable[..., Any] = target
@@ -132,10 +161,35 @@ class AllowedPath(DottedPath):
 def _home(target: object) -> str:
     """Return the path of the place where an object was defined; of its type when it has none, as
     partial objects and methods of built-in types."""
-    module, name = getattr(target, "__module__", None), getattr(target, "__qualname__", None)
-    if not (isinstance(module, str) and isinstance(name, str)):
-        module, name = type(target).__module__, type(target).__qualname__
-    return f"{module}.{name}"
+    named: Any = target if _has_path(target) else type(target)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _constructors(target: object) -> Iterator[str]:
+    """Yield the paths of what a call of a class, or of an object that is not a function itself,
+    runs: a class of ours can have another's constructor. What Python's own types do is left out."""
+    if isinstance(target, type):
+        parts = [(type(target), "__call__"), (target, "__new__"), (target, "__init__")]
+    elif _has_path(target):
+        return
+    else:
+        parts = [(type(target), "__call__")]
+    for kind, name in parts:
+        owner = next((one for one in kind.__mro__ if name in vars(one)), object)
+        if getattr(builtins, owner.__name__, None) is owner:
+            continue
+        found = vars(owner)[name]
+        function = getattr(found, "__func__", found)  # __new__ is a static method
+        # namedtuple has its __new__ in a namespace that is not in any module.
+        if _has_path(function) and function.__module__ != f"namedtuple_{owner.__name__}":
+            yield _home(function)
+        else:
+            yield f"{_home(owner)}.{name}"
+
+
+def _has_path(target: object) -> bool:
+    names = getattr(target, "__module__", None), getattr(target, "__qualname__", None)
+    return all(isinstance(name, str) for name in names)
 
 
 def _expression(pattern: str, source: str) -> str:

@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import Any, NoReturn
 
 from .backends.base import MAX_BODY
-from .exceptions import UndecodableTask, UnserialisableTask
+from .exceptions import TaskFailed, UndecodableTask, UnserialisableTask
 
 _encode = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")
@@ -90,6 +90,21 @@ def dump_result(value: Any) -> bytes:
         return _encode(value).encode()
     except Exception:  # a class may raise anything while it is iterated or printed
         return _encode(_described(value)).encode()
+
+
+def load_result(task_id: str, data: bytes) -> Any:
+    """Read what dump_result wrote.
+
+    Raises:
+        TaskFailed: another program wrote it.
+    """
+    try:
+        return json.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        raise TaskFailed(
+            f"task {task_id} has ended, but its result as the broker keeps it is no JSON: {error}; "
+            "another program writes there"
+        ) from error
 
 
 def _described(value: Any) -> str:

@@ -114,7 +114,7 @@ async def _run(one: Try, on_loop: bool) -> Done:
     try:
         one.announce()
         before = generation()
-        raised = await _attempt(task, one.most, on_loop)
+        raised = await _attempt(task, one.most, on_loop, one.trust)
         if generation() != before:
             os._exit(0)  # the task forked, and this is the copy
         return Done(task, raised, outcome_of(task, lease, raised, worker, one.trust))
@@ -169,9 +169,12 @@ def attempt(task: Task) -> BaseException | None:
     return to_end(_attempt(task, None, on_loop=False))
 
 
-async def _attempt(task: Task, most: float | None, on_loop: bool) -> BaseException | None:
+async def _attempt(
+    task: Task, most: float | None, on_loop: bool, trust: Trust = OPEN
+) -> BaseException | None:
     task.error = None
     try:
+        trust.admit_hooks(task)
         if on_loop:
             await task.run_async(most)
         else:

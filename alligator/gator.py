@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import time
 from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, ParamSpec, Self
 
-from . import crashes, execution
+from . import body, crashes, execution
 from .backends.base import (
     Capability,
     Entry,
@@ -427,7 +426,8 @@ class Gator:
             timeout: seconds; None waits for ever.
 
         Raises:
-            TaskFailed: it failed for good, or the broker no longer has it.
+            TaskFailed: it failed for good, or the broker no longer has it, or its result as the
+                broker keeps it is no JSON.
             TimeoutError: it has not ended in time.
             UnsupportedByBroker: this broker stores no results.
         """
@@ -436,7 +436,7 @@ class Gator:
         if finished is None:
             raise TimeoutError(f"task {task_id} has not ended within {timeout} s")
         if finished.state is FinishedState.SUCCESS:
-            return json.loads(finished.result or b"null")
+            return body.load_result(task_id, finished.result or b"null")
         if finished.state is FinishedState.GONE:
             raise TaskFailed(
                 f"the broker has no task {task_id} and no result of it: it was canceled or "

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 
+from .escapes import escaped
 from .redaction import redacted
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -25,11 +27,16 @@ def configure(log_format: str, level: str) -> None:
         level: one of LEVELS.
     """
     handler = logging.StreamHandler()
-    handler.setFormatter(_JsonLines() if log_format == "json" else _TextLines())
+    handler.setFormatter(formatter(log_format))
     logger = logging.getLogger("alligator")
     logger.handlers[:] = [handler]
     logger.setLevel(level.upper())
     logger.propagate = False
+
+
+def formatter(log_format: str) -> logging.Formatter:
+    """Return what makes the lines of one of FORMATS."""
+    return _JsonLines() if log_format == "json" else _TextLines()
 
 
 def _utc(record: logging.LogRecord) -> str:
@@ -38,18 +45,35 @@ def _utc(record: logging.LogRecord) -> str:
 
 
 class _TextLines(logging.Formatter):
-    """time LEVEL [pid] message field=value ..."""
+    """time LEVEL [pid] message field=value ...
+
+    What is logged was written by whoever writes to the broker: it stays on its line, and in its
+    field.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         parts = [_utc(record), f"{record.levelname:<7}", f"[{record.process}]", record.getMessage()]
         for name in FIELDS:
             value = getattr(record, name, None)
             if value is not None:
-                shown = f"{value:.3f}" if isinstance(value, float) else value
-                parts.append(f"{name}={shown}")
-        if record.exc_info:
-            parts.append("\n" + self.formatException(record.exc_info))
-        return redacted(" ".join(parts))
+                parts.append(f"{name}={_field(value)}")
+        line = escaped(redacted(" ".join(parts)))
+        if not record.exc_info:
+            return line
+        return f"{line} \n{escaped(redacted(self.formatException(record.exc_info)), keep=_LAYOUT)}"
+
+
+#: The characters of a traceback that are not its words.
+_LAYOUT = "\n\t"
+
+_ENDS_FIELD = re.compile(r"""[\s="]""")
+
+
+def _field(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    text = str(value)
+    return json.dumps(text, ensure_ascii=False) if _ENDS_FIELD.search(text) else text
 
 
 class _JsonLines(logging.Formatter):

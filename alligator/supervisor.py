@@ -70,6 +70,7 @@ class Supervisor:
         self._outcomes: list[Outcome] = []
         self._exhausted = False
         self._extended = time.monotonic()
+        self._told_lost: set[Lease] = set()
         self._selector = selectors.DefaultSelector()
         self._signals = Signals(settings.drain_timeout, self._busy)
         self._said_so = False
@@ -275,11 +276,12 @@ class Supervisor:
             if not lost.isdisjoint(child.held.values()):
                 # What it has not started it should not start: others have it, or may take it.
                 self._outcomes += map(Release, child.take_back())
-        for lease in lost:
+        for lease in lost - self._told_lost:
             log.warning(
                 "lost its lease; another worker may run it too",
                 extra={"task_id": lease.task_id, "queue": lease.queue},
             )
+        self._told_lost = lost
 
     def _beat(self) -> None:
         """Have operators see this worker, and what it runs."""

@@ -101,6 +101,15 @@ class Trust:
         if self.allow is not None:
             self.allow.admit(task)
 
+    def admit_hooks(self, task: Task) -> None:
+        """Hold the places where the hooks of an admitted task lead to the allow list.
+
+        Raises:
+            NotAllowed: one is not in it.
+        """
+        if self.allow is not None:
+            self.allow.admit_hooks(task)
+
 
 def variables(worker: WorkerSettings) -> dict[str, str]:
     """Return the variables that pass what a worker was told on to its processes; a secret itself

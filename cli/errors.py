@@ -119,13 +119,22 @@ def told(error: BaseException, as_json: bool, debug: bool, secrets: tuple[str, .
     trace = "".join(traceback.format_exception(error)) if debug else ""
     message, hint, trace = (redacted(text, secrets) for text in (message, hint, trace))
     if not as_json:
-        return "\n".join(part for part in (trace.rstrip(), f"Error: {message}", hint) if part)
+        lines = "\n".join(part for part in (trace.rstrip(), f"Error: {message}", hint) if part)
+        return escaped(lines, keep="\n\t")
     report: dict[str, object] = {"error": message, "exit_code": exit_code_of(error)}
     if hint:
         report["hint"] = hint
     if trace:
         report["traceback"] = trace
     return json.dumps(report, ensure_ascii=False)
+
+
+def escaped(text: str, keep: str) -> str:
+    """Return `text` unable to steer a terminal; see `alligator.escapes`."""
+    # As with redacted.
+    from alligator.escapes import escaped as escape
+
+    return escape(text, keep)
 
 
 def redacted(text: str, secrets: tuple[str, ...] = ()) -> str:

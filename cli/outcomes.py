@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from alligator import body
 from alligator.backends.base import Finished, FinishedState
 
 from .errors import CliError, TimedOut
@@ -15,6 +16,7 @@ def result_of(task_id: str, finished: Finished | None, timeout: float | None) ->
 
     Raises:
         CliError: there is none, and why.
+        TaskFailed: it is no JSON.
     """
     if finished is None:
         raise TimedOut(
@@ -31,7 +33,9 @@ def result_of(task_id: str, finished: Finished | None, timeout: float | None) ->
             f"task {task_id} is gone without a result: it was canceled or dropped, or had been "
             "pushed without --result-ttl"
         )
-    return (finished.result or b"null").decode()
+    result = finished.result or b"null"
+    body.load_result(task_id, result)  # raises for what another program wrote
+    return result.decode()
 
 
 def error_of(finished: Finished) -> str:

@@ -49,7 +49,7 @@ from .base import (
 )
 from .locmem_store import Queue, Store, Task
 from .locmem_wake import Waiter, lock, poke, waiting
-from .roster import STALE_KEPT, WorkerRecord, dump_worker, load_worker
+from .roster import STALE_KEPT, WorkerRecord, dump_worker, load_workers
 
 _shared: dict[str, Store] = {}
 
@@ -374,7 +374,7 @@ class Client(Backend):
         with self._now() as now:
             known = sorted(self._store.workers.items())
             kept = [(at, said) for _, (at, said) in known if at >= now - STALE_KEPT]
-            return [load_worker(said, at, now) for at, said in kept]
+            return list(load_workers(((said, at) for at, said in kept), now))
 
     # -- results ----------------------------------------------------------------------------
 

@@ -47,7 +47,7 @@ from .redis_wire import (
     write_outcome,
     write_terms,
 )
-from .roster import STALE_KEPT, WorkerRecord, dump_worker, load_worker
+from .roster import STALE_KEPT, WorkerRecord, dump_worker, load_workers
 
 #: Seconds a sleep may last: what a lost hint costs.
 MAX_SLEEP = 2.0
@@ -241,7 +241,7 @@ class Client(Backend):
         self._link.call("resume", queue_name)
 
     def paused(self) -> list[str]:
-        return sorted(name.decode() for name in self._link.call("paused"))
+        return sorted(map(shown, self._link.call("paused")))
 
     def forget(self, queue_name: str) -> None:
         self._link.call("forget", queue_name)
@@ -256,8 +256,9 @@ class Client(Backend):
 
     def workers(self) -> list[WorkerRecord]:
         now, *rows = self._link.call("workers", microseconds(STALE_KEPT))
-        known = zip(rows[::3], rows[1::3], rows[2::3], strict=True)
-        return [load_worker(text, int(at) / 1e6, int(now) / 1e6) for _, at, text in sorted(known)]
+        known = sorted(zip(rows[::3], rows[1::3], rows[2::3], strict=True))
+        beats = ((text, float(at) / 1e6) for _, at, text in known)
+        return list(load_workers(beats, float(now) / 1e6))
 
     # -- results ----------------------------------------------------------------------------
 

@@ -47,6 +47,8 @@ REMEDIES = {
     "OOM": "the server is at maxmemory: drain the queues, drop failed tasks or raise it",
     "MISCONF": "the server cannot write its files: look at its log and the room on its disk",
     "CROSSSLOT": "give this namespace a prefix of its own",
+    "WRONGTYPE": "another program writes to the same keys; name a namespace of your own "
+    "(?prefix=), or remove that key",
     "DB": "use a database the server has, from 0 to 15 unless configured otherwise",
 }
 
@@ -198,13 +200,25 @@ def translate(error: Exception, where: str) -> BrokerError:
             return BrokerRefused(f"{where}: no TLS with Redis: {said}; {remedy}")
     redis = driver()
     if isinstance(error, (redis.ConnectionError, redis.TimeoutError, OSError)):
-        # With TLS 1.3 a client without a certificate may just see the connection end.
-        tls = ", that it speaks TLS, and whether it wants our certificate (ssl_certfile)"
-        asks = tls if where.startswith(("rediss", "valkeys")) else ""
         return BrokerUnreachable(
-            f"{where}: no answer from Redis: {said}; check that it runs and can be reached{asks}"
+            f"{where}: no answer from Redis: {said}; check that it runs and can be reached"
+            f"{_about_tls(where, said)}"
+        )
+    if "user_script" in said:  # Redis names our script in what went wrong inside it
+        return BrokerRefused(
+            f"{where}: Redis could not go on: {said}; another program writes to the same keys; "
+            "name a namespace of your own (?prefix=)"
         )
     return BrokerRefused(f"{where}: Redis answered: {said}; is this a Redis server, 6.0 or newer?")
+
+
+def _about_tls(where: str, said: str) -> str:
+    """Return what else to check of a connection that just ended: a TLS server says no more to a
+    client without TLS, nor, with TLS 1.3, to one without a certificate."""
+    if where.startswith(("rediss", "valkeys")):
+        return ", that it speaks TLS, and whether it wants our certificate (ssl_certfile)"
+    ended = "reset by peer" in said or "closed by server" in said
+    return ", and whether it wants TLS (rediss://)" if ended else ""
 
 
 def code_of(error: Exception) -> str | None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 #: Seconds that a worker which no longer says anything is kept, as stale.
@@ -58,12 +61,22 @@ def dump_worker(worker: WorkerRecord, ttl: float) -> str:
     return json.dumps({**worker._asdict(), "ttl": ttl})
 
 
-def load_worker(text: str | bytes, beat_at: float, now: float) -> WorkerRecord:
-    """Read what dump_worker wrote, in this version or another: what is unknown here is left out.
+def load_workers(beats: Iterable[tuple[str | bytes, float]], now: float) -> Iterator[WorkerRecord]:
+    """Yield what dump_worker wrote, in this version or another: what is unknown here is left out,
+    and so is what is no worker's word.
 
     Args:
-        beat_at, now: Unix times by the broker's clock.
+        beats: what each worker said, and the Unix time by the broker's clock when it did.
+        now: by that clock, too.
     """
+    for text, beat_at in beats:
+        with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            worker = _load_worker(text, beat_at, now)
+            if _is_sound(worker):
+                yield worker
+
+
+def _load_worker(text: str | bytes, beat_at: float, now: float) -> WorkerRecord:
     kept: dict[str, Any] = json.loads(text)
     known = {name: value for name, value in kept.items() if name in WorkerRecord._fields}
     return WorkerRecord(**known)._replace(
@@ -71,4 +84,19 @@ def load_worker(text: str | bytes, beat_at: float, now: float) -> WorkerRecord:
         running=tuple(Running(*one[:4]) for one in kept.get("running", ())),
         beat_at=beat_at,
         stale=now > beat_at + kept["ttl"],
+    )
+
+
+def _is_sound(worker: WorkerRecord) -> bool:
+    """Whether the values are of the types that they should be."""
+    texts = [worker.name, worker.host, worker.version, *worker.queues]
+    whole = [worker.pid, worker.processes, worker.done, worker.failed]
+    times = [worker.started_at, 0.0 if worker.rate is None else worker.rate]
+    for one in worker.running:
+        texts += one[:3]
+        times.append(one.since)
+    return (
+        all(isinstance(text, str) and text.isprintable() for text in texts)
+        and all(isinstance(number, int) for number in whole)
+        and all(isinstance(time, int | float) and abs(time) < math.inf for time in times)
     )

@@ -4,9 +4,10 @@ A lease lasts as long as the process that took it: each client that reserves hol
 of its own, which the system lets go when the process ends, however it ends. Whoever next finds
 nothing to do, or looks after a while, gives the dead one's leases back. See sqlite_schema_*.sql
 for what is kept, sqlite_moves.py for how a task moves, sqlite_ledger.py for the sums,
-sqlite_views.py for how it is looked at, sqlite_notes.py for pauses and workers, sqlite_place.py for
-which paths will do, sqlite_file.py for taking turns, errors and forks, sqlite_lock.py for lives and
-sqlite_wake.py for waking without polling.
+sqlite_views.py for how it is looked at, sqlite_foreign.py for rows of other programs,
+sqlite_notes.py for pauses and workers, sqlite_place.py for which paths will do, sqlite_file.py for
+taking turns, errors and forks, sqlite_lock.py for lives and sqlite_wake.py for waking without
+polling.
 """
 
 from __future__ import annotations
@@ -217,13 +218,27 @@ class Client(Backend):
         reverse: bool = False,
     ) -> Page:
         self._catch_up([queue_name])
-        with self._file.reading() as connection:
-            return views.peek(connection, queue_name, state, limit, cursor, reverse, self.clock())
+        return self._look(
+            lambda connection: views.peek(
+                connection, queue_name, state, limit, cursor, reverse, self.clock()
+            )
+        )
 
     def find(self, task_id: str) -> Record | None:
         self._catch_up([])
-        with self._file.reading() as connection:
-            return views.find(connection, task_id, self.clock())
+        return self._look(lambda connection: views.find(connection, task_id, self.clock()))
+
+    def _look(self, look: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Look at records, having made readable what another program wrote."""
+        while True:
+            with self._file.reading() as connection:
+                try:
+                    return look(connection)
+                except views.ForeignRows as error:
+                    foreign = error.seqs
+            with self._changing() as moves:
+                for seq in foreign:
+                    moves.mend(seq)
 
     def cancel(self, task_id: str) -> bytes | None:
         ((mended, body),) = self._mend([task_id], Moves.cancel)

@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from ..exceptions import BrokerError, BrokerRefused, BrokerUnreachable, InvalidName
+from .sqlite_foreign import to_text
 from .sqlite_lock import WriteLock
 from .sqlite_place import Place
 
@@ -169,6 +170,7 @@ class QueueFile:
             isolation_level=None,
             check_same_thread=False,
         )
+        connection.text_factory = to_text
         try:
             if not self._is_set_up(connection):
                 with self._locked():

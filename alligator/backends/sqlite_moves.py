@@ -7,7 +7,7 @@ import os
 import sqlite3
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..exceptions import TaskRunning
 from . import sqlite_notes as notes
@@ -27,6 +27,7 @@ from .base import (
     dump_failures,
     load_failures,
 )
+from .sqlite_foreign import FOREIGN, LIFE, MEND, is_name, new_id, shown
 from .sqlite_ledger import BLOCKED, DELAYED, FAILED, RETRYING, RUNNING, TIMED, WAITING, Ledger
 
 #: Tasks moved or removed by one statement at most: others wait some 0.1 s for such a transaction.
@@ -53,6 +54,7 @@ class _Row(NamedTuple):
     priority: int
     worker: str | None
     rank: float
+    due: float | None
 
 
 class Moves:
@@ -134,7 +136,7 @@ class Moves:
             " AND unique_key IN (SELECT value FROM json_each(?)) ORDER BY seq DESC",
             (FAILED, json.dumps(keys)),
         )
-        return dict(found.fetchall())
+        return {key: shown(task_id) for key, task_id in found}
 
     def _place(
         self, priority: int, due: float | None, blocked: bool = False, timed: int = DELAYED
@@ -181,15 +183,27 @@ class Moves:
                 "UPDATE tasks SET state = ?, rank = ?, due = NULL, lease = ?, holder = ?,"
                 " worker = ?, deliveries = deliveries + 1 WHERE seq IN (SELECT seq FROM tasks"
                 " WHERE state = ? AND queue = ? ORDER BY rank, seq LIMIT ?)"
-                " RETURNING -priority, seq, id, body, attempts, deliveries",
+                f" RETURNING -priority, seq, id, body, attempts, deliveries, {FOREIGN}",
                 (RUNNING, self._now, number, *holder, WAITING, queue, limit - len(leases)),
             ).fetchall()
             self.ledger.moved(queue, WAITING, RUNNING, len(rows))
+            for at, row in enumerate(rows):
+                if row[-1] or not is_name(row[2]):
+                    rows[at] = self._leased_anew(row[1])
             leases += [
                 Lease(queue, task_id, body, f"{seq}.{number}", -rank, attempts, deliveries)
-                for rank, seq, task_id, body, attempts, deliveries in sorted(rows)
+                for rank, seq, task_id, body, attempts, deliveries, _ in sorted(rows)
             ]
         return leases
+
+    def _leased_anew(self, seq: int) -> tuple[Any, ...]:
+        """What `take` wants to know of a row that it could not read."""
+        self.mend(seq)
+        row: tuple[Any, ...] = self.connection.execute(
+            "SELECT -priority, seq, id, body, attempts, deliveries, 0 FROM tasks WHERE seq = ?",
+            (seq,),
+        ).fetchone()
+        return row
 
     def claim(self, task_id: str, force: bool, holder: Holder) -> Lease | None:
         """Lease one task from any state, the running one only by force."""
@@ -301,11 +315,11 @@ class Moves:
         """Make ready again what was leased under a life that is over."""
         rows = self.connection.execute(
             f"UPDATE tasks SET state = ?, rank = -priority, {_FREE}"
-            " WHERE state = ? AND holder = ? RETURNING queue",
+            f" WHERE state = ? AND {LIFE} = ? RETURNING queue",
             (WAITING, RUNNING, life),
         ).fetchall()
         for (queue,) in rows:
-            self.ledger.moved(queue, RUNNING, WAITING)
+            self.ledger.moved(shown(queue), RUNNING, WAITING)
         self.ended.append(life)
 
     # -- mending ------------------------------------------------------------------------------
@@ -379,33 +393,39 @@ class Moves:
         freed = self.connection.execute(
             "DELETE FROM dependencies WHERE depends_on = ? RETURNING task_id", (task_id,)
         ).fetchall()
-        for (dependent,) in freed:
-            row = self.connection.execute(
-                "SELECT seq, queue, priority, due FROM tasks WHERE id = ?"
-                " AND NOT EXISTS (SELECT 1 FROM dependencies WHERE task_id = id)",
-                (dependent,),
-            ).fetchone()
-            if row is not None:
-                seq, queue, priority, due = row
-                state, rank, due = self._place(priority, due)
-                self.connection.execute(
-                    "UPDATE tasks SET state = ?, rank = ?, due = ? WHERE seq = ?",
-                    (state, rank, due, seq),
-                )
-                self.ledger.moved(queue, BLOCKED, None)
-                self.ledger.arrived(queue, state, rank)
+        for dependent in {task_id for (task_id,) in freed if is_name(task_id)}:
+            row = self._find(dependent)
+            if row is None or row.state != BLOCKED or self._is_held_back(dependent):
+                continue
+            state, rank, due = self._place(row.priority, row.due)
+            self.connection.execute(
+                "UPDATE tasks SET state = ?, rank = ?, due = ? WHERE seq = ?",
+                (state, rank, due, row.seq),
+            )
+            self.ledger.moved(row.queue, BLOCKED, None)
+            self.ledger.arrived(row.queue, state, rank)
+
+    def _is_held_back(self, task_id: str) -> bool:
+        (some,) = self.connection.execute(
+            "SELECT EXISTS (SELECT 1 FROM dependencies WHERE task_id = ?)", (task_id,)
+        ).fetchone()
+        return bool(some)
 
     def _forget_dependencies(self, task_id: str) -> None:
         self.connection.execute("DELETE FROM dependencies WHERE task_id = ?", (task_id,))
 
     def _find(self, task_id: str) -> _Row | None:
-        found = self.connection.execute(
-            "SELECT seq, queue, state, priority, worker, rank FROM tasks WHERE id = ?",
-            (task_id,),
-        ).fetchone()
+        select = (
+            "SELECT seq, queue, state, priority, worker, due, rank, "
+            f"{FOREIGN} FROM tasks WHERE id = ?"
+        )
+        found = self.connection.execute(select, (task_id,)).fetchone()
         if found is None:
             return None
-        seq, queue, code, priority, worker, rank = found
+        if found[-1] or not is_name(found[1]):
+            self.mend(found[0])
+            found = self.connection.execute(select, (task_id,)).fetchone()
+        seq, queue, code, priority, worker, due, rank, _ = found
         if code in TIMED and rank <= self._now:
             self.connection.execute(
                 "UPDATE tasks SET state = ?, rank = -priority, due = NULL WHERE seq = ?",
@@ -413,7 +433,21 @@ class Moves:
             )
             self.ledger.moved(queue, code, WAITING)
             code, rank = WAITING, -priority
-        return _Row(seq, queue, code, priority, worker, rank)
+        return _Row(seq, queue, code, priority, worker and shown(worker), rank, due)
+
+    def mend(self, seq: int) -> None:
+        """Make a row readable; what has no id gets one."""
+        task_id, queue, before = self.connection.execute(
+            "SELECT id, queue, state FROM tasks WHERE seq = ?", (seq,)
+        ).fetchone()
+        another = None if is_name(task_id) else new_id()
+        elsewhere = None if is_name(queue) else shown(queue) or "foreign"
+        self.connection.execute(MEND, (another, elsewhere, seq))
+        (after,) = self.connection.execute(
+            "SELECT state FROM tasks WHERE seq = ?", (seq,)
+        ).fetchone()
+        if after != before:
+            self.ledger.arrived(shown(queue), after, 0.0)
 
 
 def _new_number() -> int:

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import sqlite3
 
-from .roster import STALE_KEPT, WorkerRecord, dump_worker, load_worker
+from .roster import STALE_KEPT, WorkerRecord, dump_worker, load_workers
+from .sqlite_foreign import shown
 
 
 def paused(connection: sqlite3.Connection) -> list[str]:
     """Return the queues from which nothing is handed out."""
-    return [queue for (queue,) in connection.execute("SELECT queue FROM paused ORDER BY queue")]
+    rows = connection.execute("SELECT queue FROM paused ORDER BY queue")
+    return [shown(queue) for (queue,) in rows]
 
 
 def pause(connection: sqlite3.Connection, queue: str) -> None:
@@ -45,6 +47,7 @@ def leave(connection: sqlite3.Connection, name: str) -> None:
 
 def workers(connection: sqlite3.Connection, now: float) -> list[WorkerRecord]:
     rows = connection.execute(
-        "SELECT said, beat_at FROM workers WHERE beat_at >= ? ORDER BY name", (now - STALE_KEPT,)
+        "SELECT said, CAST(beat_at AS REAL) FROM workers WHERE beat_at >= ? ORDER BY name",
+        (now - STALE_KEPT,),
     )
-    return [load_worker(said, beat_at, now) for said, beat_at in rows]
+    return list(load_workers(rows, now))

@@ -9,31 +9,51 @@ from typing import Any
 
 from . import sqlite_notes as notes
 from .base import Counts, Page, Record, State, load_failures
+from .sqlite_foreign import FOREIGN, LIFE, is_name, shown
 from .sqlite_ledger import DELAYED, FAILED, RETRYING, RUNNING, STATES, TIMED, WAITING
 from .sqlite_moves import HELD, Held
 
 _RECORD = (
     "SELECT rank, seq, queue, id, state, body, priority, attempts, deliveries, pushed_at, due,"
-    " worker, failures, unique_key, (SELECT json_group_array(depends_on) FROM"
-    " (SELECT depends_on FROM dependencies WHERE task_id = tasks.id ORDER BY rowid)) FROM tasks"
+    " worker, failures, unique_key, (SELECT json_group_array(CAST(depends_on AS TEXT)) FROM"
+    " (SELECT depends_on FROM dependencies WHERE task_id = tasks.id ORDER BY rowid)),"
+    f" {FOREIGN} FROM tasks"
 )
+
+
+class ForeignRows(Exception):
+    """There are rows that no Alligator wrote; they have to be mended before they can be shown.
+
+    Attributes:
+        seqs: which.
+    """
+
+    def __init__(self, seqs: list[int]) -> None:
+        super().__init__()
+        self.seqs = seqs
 
 
 def queues(connection: sqlite3.Connection, empty: bool) -> list[str]:
     tables = ("totals", "paused", "ended") if empty else ("totals",)
     names = " UNION ".join(f"SELECT queue FROM {table}" for table in tables)
-    return sorted({name for (name,) in connection.execute(names)})
+    return sorted({shown(name) for (name,) in connection.execute(names)})
 
 
 def counts(connection: sqlite3.Connection, queue: str, now: float) -> Counts:
-    rows = connection.execute("SELECT state, number FROM totals WHERE queue = ?", (queue,))
+    rows = connection.execute(
+        "SELECT state, max(0, CAST(number AS INTEGER)) FROM totals"
+        " WHERE queue = ? AND typeof(state) = 'integer' AND state BETWEEN 0 AND ?",
+        (queue, len(STATES) - 1),
+    )
     numbers: dict[str, Any] = {STATES[code].value: number for code, number in rows}
     first = connection.execute(
-        "SELECT pushed_at FROM tasks WHERE state = ? AND queue = ? ORDER BY rank, seq LIMIT 1",
+        "SELECT CAST(pushed_at AS REAL) FROM tasks WHERE state = ? AND queue = ?"
+        " ORDER BY rank, seq LIMIT 1",
         (WAITING, queue),
     ).fetchone()
     ended = connection.execute(
-        "SELECT done, failed FROM ended WHERE queue = ?", (queue,)
+        "SELECT CAST(done AS INTEGER), CAST(failed AS INTEGER) FROM ended WHERE queue = ?",
+        (queue,),
     ).fetchone()
     done, failed = ended or (0, 0)
     return Counts(
@@ -47,8 +67,13 @@ def counts(connection: sqlite3.Connection, queue: str, now: float) -> Counts:
 
 
 def find(connection: sqlite3.Connection, task_id: str, now: float) -> Record | None:
+    """Return one task.
+
+    Raises:
+        ForeignRows: it cannot be read.
+    """
     row = connection.execute(f"{_RECORD} WHERE id = ?", (task_id,)).fetchone()
-    return None if row is None else _record(row, now)
+    return None if row is None else _records([row], now)[0]
 
 
 def peek(
@@ -60,7 +85,11 @@ def peek(
     reverse: bool,
     now: float,
 ) -> Page:
-    """Return one page; the cursor is the rank and seq of its last record."""
+    """Return one page; the cursor is the rank and seq of its last record.
+
+    Raises:
+        ForeignRows: some of them cannot be read.
+    """
     order, beyond = ("DESC", "<") if reverse else ("ASC", ">")
     after = "" if cursor is None else f"AND (rank, seq) {beyond} (?, ?)"
     rows = connection.execute(
@@ -70,7 +99,7 @@ def peek(
     ).fetchall()
     last = rows[limit - 1] if len(rows) > limit > 0 else None
     return Page(
-        [_record(row, now) for row in rows[:limit]],
+        _records(rows[:limit], now),
         None if last is None else json.dumps(last[:2]),
     )
 
@@ -84,8 +113,9 @@ def seconds_to_ready(connection: sqlite3.Connection, names: Sequence[str], now: 
             continue
         waiting, *dues = connection.execute(
             "SELECT EXISTS (SELECT 1 FROM tasks WHERE state = ?1 AND queue = ?4),"
-            " (SELECT min(rank) FROM tasks WHERE state = ?2 AND queue = ?4),"
-            " (SELECT min(rank) FROM tasks WHERE state = ?3 AND queue = ?4)",
+            # A text, which would be above any number, is no time.
+            " (SELECT min(rank) FROM tasks WHERE state = ?2 AND queue = ?4 AND rank < 9e999),"
+            " (SELECT min(rank) FROM tasks WHERE state = ?3 AND queue = ?4 AND rank < 9e999)",
             (WAITING, DELAYED, RETRYING, queue),
         ).fetchone()
         if waiting:
@@ -116,7 +146,7 @@ def holds(connection: sqlite3.Connection, held: Held) -> bool:
 
 
 def lives_with_leases(connection: sqlite3.Connection) -> list[str]:
-    rows = connection.execute("SELECT DISTINCT holder FROM tasks WHERE state = ?", (RUNNING,))
+    rows = connection.execute(f"SELECT DISTINCT {LIFE} FROM tasks WHERE state = ?", (RUNNING,))
     return [life for (life,) in rows]
 
 
@@ -128,7 +158,7 @@ def is_unfinished(connection: sqlite3.Connection, task_id: str) -> bool:
 
 def result(connection: sqlite3.Connection, task_id: str, now: float) -> bytes | None:
     row = connection.execute(
-        "SELECT result FROM results WHERE task_id = ? AND expires > ?", (task_id, now)
+        "SELECT CAST(result AS BLOB) FROM results WHERE task_id = ? AND expires > ?", (task_id, now)
     ).fetchone()
     return None if row is None else row[0]
 
@@ -143,9 +173,16 @@ def _place(cursor: str | None) -> list[float]:
         raise ValueError(f"{cursor!r} is no cursor; take it from the page before") from None
 
 
+def _records(rows: Sequence[Sequence[Any]], now: float) -> list[Record]:
+    foreign = [row[1] for row in rows if row[-1] or not (is_name(row[2]) and is_name(row[3]))]
+    if foreign:
+        raise ForeignRows(foreign)
+    return [_record(row, now) for row in rows]
+
+
 def _record(row: Sequence[Any], now: float) -> Record:
     rank, _, queue, task_id, code, body, priority, attempts, deliveries, pushed_at = row[:10]
-    due, worker, failures, unique, depends_on = row[10:]
+    due, worker, failures, unique, depends_on, _ = row[10:]
     if code in TIMED and rank <= now:
         code, due = WAITING, None  # as the next reserve will have it
     return Record(
@@ -158,8 +195,8 @@ def _record(row: Sequence[Any], now: float) -> Record:
         deliveries=deliveries,
         pushed_at=pushed_at,
         due=due,
-        worker=worker,
+        worker=None if worker is None else shown(worker),
         failures=load_failures(failures),
-        depends_on=tuple(json.loads(depends_on)),
-        unique=unique,
+        depends_on=tuple(map(shown, json.loads(depends_on))),
+        unique=None if unique is None else shown(unique),
     )

@@ -487,6 +487,25 @@ def test_a_full_disk_is_refused_with_the_remedy() -> None:
     assert "look at its log and the room on its disk" in str(translate(error, "redis://h"))
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("waiting:all", "x", "Redis refuses (WRONGTYPE): "),
+        ("seq", "x", "Redis could not go on: value is not an integer or out of range"),
+    ],
+)
+def test_a_key_that_another_program_wrote_is_told_of(
+    make: Callable[..., Client], raw: Any, redis_dsn: str, name: str, value: str, said: str
+) -> None:
+    raw.set(prefix_of(redis_dsn) + name, value)
+
+    with pytest.raises(BrokerRefused) as caught:
+        make().push_many("all", [Entry("id", b"x")])
+
+    assert said in str(caught.value)
+    assert "another program writes to the same keys; name a namespace" in str(caught.value)
+
+
 def _driver_errors() -> list[type[Exception]]:
     return [
         kind

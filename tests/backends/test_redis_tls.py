@@ -119,6 +119,13 @@ def test_a_certificate_and_the_key_of_another_are_told_apart(
         connect(server, ssl_certfile=f"{keys}/client.pem").ping()
 
 
+def test_whoever_forgot_tls_is_told(server: Server) -> None:
+    client = Client(f"redis://127.0.0.1:{server.port}/?timeout=1")
+
+    with pytest.raises(BrokerUnreachable, match=r", and whether it wants TLS \(rediss://\)$"):
+        client.ping()
+
+
 @pytest.mark.parametrize(
     ("query", "message"),
     [

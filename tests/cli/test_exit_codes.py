@@ -76,6 +76,11 @@ def test_an_unexpected_error_says_how_to_see_more_and_nothing_of_a_traceback() -
     assert text == "Error: unexpected KeyError: 'x'\nRun it again with --debug for the traceback."
 
 
+def test_an_error_cannot_steer_the_terminal() -> None:
+    text = errors.told(errors.CliError("a\x1b[2J\rb\nc", "d\u202e"), as_json=False, debug=False)
+    assert text == "Error: a\\x1b[2J\\rb\nc\nd\\u202e"
+
+
 def test_an_unreachable_broker_is_69_and_no_password_is_shown(cli: Cli) -> None:
     cli.env["GATOR_DSN"] = "redis://user:hunter2@127.0.0.1:1/0"
     for options in ([], ["--debug"], ["--json", "--debug"]):

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from alligator.backends.base import State
+from alligator import Gator
+from alligator.backends.base import Ack, State
 
+from ..servers import eventually
 from .conftest import Cli, Given
 
 
@@ -232,6 +235,20 @@ class TestWait:
         assert (result.exit_code, result.stdout) == (124, "")
         assert "task w has not ended within 0.05 s" in result.stderr
         assert cli.json("show", "w")[0]["state"] == "waiting"
+
+    @pytest.mark.parametrize("kept", [b"\xff\xfe", b"\x1b[2J", b"[" * 100_000])
+    def test_a_result_that_is_no_json_is_exit_1(self, cli: Cli, kept: bytes) -> None:
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        pushed = ("push", "shop.add", "--id", "w", "--wait")
+        with Gator(cli.dsn) as gator, cli.start(*pushed, **pipes) as push:
+            eventually(lambda: gator.client.find("w"), "it is queued")
+            lease = gator.client.claim("w")
+            assert lease is not None
+            gator.client.settle([Ack(lease, kept, 60)])
+            stdout, stderr = push.communicate(timeout=30)
+        assert (push.returncode, stdout) == (1, "")
+        said = "Error: task w has ended, but its result as the broker keeps it is no JSON: "
+        assert stderr.startswith(said)
 
     def test_a_broker_that_keeps_no_results_is_exit_5_and_nothing_is_queued(
         self, beanstalk_cli: Cli

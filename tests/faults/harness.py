@@ -27,7 +27,7 @@ from alligator.exceptions import BrokerError
 from ..servers import beanstalkd_server, redis_server
 from . import deeds
 from .mortal import DEATHS, POINTS
-from .oracle import Event, Kill, Verdict, judge, percentile
+from .oracle import Event, Kill, Verdict, judge, percentile, seconds
 from .processes import Tree, end, start_producer
 
 #: Seconds that leases last where time ends them.
@@ -328,7 +328,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _tell_more(name: str, verdict: Verdict) -> None:
     print(f"{name}: at most {verdict.in_flight} in flight at kills", file=sys.stderr)
     for kind, found in verdict.by_kind().items():
-        shares = " ".join(f"{percentile(found, share):.3f}" for share in (0, 0.5, 0.9, 1))
+        shares = " ".join(seconds(percentile(found, share)) for share in (0, 0.5, 0.9, 1))
         print(f"{name}: recovery after {kind}: {len(found)}, {shares}", file=sys.stderr)
 
 

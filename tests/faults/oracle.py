@@ -93,7 +93,7 @@ class Verdict:
         return [
             *map(str, (self.kills, self.acknowledged, self.executed, self.duplicates)),
             str(len(self.lost)),
-            *(f"{percentile(self.recoveries, share):.3f}" for share in (0.5, 0.99)),
+            *(seconds(percentile(self.recoveries, share)) for share in (0.5, 0.99)),
         ]
 
     def by_kind(self) -> dict[str, list[Recovery]]:
@@ -188,8 +188,13 @@ def _running(by_pid: dict[int, list[Event]], kill: Kill) -> Iterable[Event]:
             yield by_pid[pid][until - 1]
 
 
-def percentile(recoveries: Sequence[Recovery], share: float) -> float:
-    """Return the seconds that `share` of the sorted recoveries do not exceed; NaN of none."""
+def percentile(recoveries: Sequence[Recovery], share: float) -> float | None:
+    """Return the seconds that `share` of the sorted recoveries do not exceed; None of none."""
     if not recoveries:
-        return float("nan")
+        return None
     return recoveries[min(len(recoveries) - 1, int(share * len(recoveries)))].seconds
+
+
+def seconds(measured: float | None) -> str:
+    """Return a time as the report has it, "-" where there was nothing to measure."""
+    return "-" if measured is None else f"{measured:.3f}"

@@ -6,14 +6,16 @@ ALLIGATOR_FUZZ=20000 sets how many a broker gets a tenth of, ALLIGATOR_FUZZ_SEED
 from __future__ import annotations
 
 import random
+import sqlite3
 import struct
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import redis as redis_py
 
 from alligator import Gator, Task
-from alligator.backends.base import Backend, Entry, Record, State
+from alligator.backends.base import Backend, Entry, Mended, Move, Record, State
 from alligator.execution import encode
 
 from .. import tasks
@@ -39,6 +41,16 @@ ODD = (
     *(b'[["e", "t", NaN, "w"]]', b'[["e", "t", 1e999, "w"]]', b"[" * 5000, b"9" * 5000),
     *(b"-1", b"inf", b"nan", b"1e308", b"\0" * 40, b"\xff\xfe\n\xff\n\xff"),
     b'[["\\ud800", 0, 0, 0]]',
+)
+
+
+#: What a worker is to have said of itself.
+WORKERS = (
+    *(b"{}", b'{"queues": []}', b'{"name": 1, "host": 2, "pid": "x", "queues": [1], "ttl": 9}'),
+    b'{"name": "a\\nb", "host": "h", "pid": 1, "queues": ["all"], "processes": 1,'
+    b' "started_at": 1, "ttl": 9}',
+    b'{"name": "n", "host": "h", "pid": 1, "queues": ["all"], "processes": [],'
+    b' "started_at": NaN, "running": [[1, 2, 3, 4], []], "ttl": 9}',
 )
 
 
@@ -86,7 +98,14 @@ def foul_redis(raw: Any, base: bytes, chance: random.Random, number: int) -> Non
             raw.zadd(base + b"blocked:all", {kept: 1})
             raw.sadd(base + b"depends:" + kept, chance.choice(IDS))
             raw.sadd(base + b"waiting-on:" + chance.choice(IDS), kept)
+    for odd in (*IDS, *ODD, *WORKERS):
+        raw.hset(base + b"workers", odd, chance.choice((odd, *WORKERS)))
+        raw.zadd(base + b"beats", {odd: chance.choice(("inf", 1e18, 1.5e15, -1))})
+        for name in (b"done-total", b"failed-total"):
+            raw.hset(base + name, odd, odd)
+            raw.hset(base + name, b"all", odd)
     raw.sadd(base + b"queues", *IDS)
+    raw.sadd(base + b"paused", *IDS)
 
 
 def everything(client: Backend) -> Iterator[Record]:
@@ -124,7 +143,12 @@ def look_and_mend(client: Backend) -> None:
         assert client.cancel(record.task_id) is not None
     for record in records[1::3]:
         assert client.requeue(record.task_id)
-    client.queues()
+    moved = client.move_many([Move(record.task_id) for record in records[2::3]], "mail")
+    assert {move.mended for move in moved} == {Mended.DONE}
+    client.drop_all("mail")
+    client.queues(empty=True)
+    client.paused()
+    client.workers()
     client.drop_all(QUEUE)
     assert list(everything(client)) == []
 
@@ -140,7 +164,8 @@ def test_no_record_in_redis_ends_a_worker(
 
     with redis_py.Redis(port=redis.port) as raw:
         foul_redis(raw, b"{%s}:" % prefix, random.Random(SEED), NUMBER // 10)
-    client.push_many(QUEUE, [Entry("last", b"no task")])
+        client.push_many(QUEUE, [Entry("last", b"no task")])
+        raw.set(b"{%s}:seq" % prefix, "no number")
 
     eventually(lambda: at_rest(client), "every task has ended", timeout=60)
     last = client.find("last")
@@ -151,3 +176,70 @@ def test_no_record_in_redis_ends_a_worker(
     worker.terminate()
     assert worker.wait(20) == 0
     look_and_mend(client)
+
+
+#: What SQLite is asked to put into a column.
+VALUES = (
+    *("5", "-1", "1.5", "-2.5", "'abc'", "''", "x'ff'", "x''", "x'fffe'", "'{x'", "'[[1]]'", "'z'"),
+    *("CAST(x'fffe' AS TEXT)", "9223372036854775807", "-9223372036854775808", "9e999", "-9e999"),
+    *("'../../../tmp/x'", "'a' || char(10) || 'b'", "'0123456789abcdef'", "zeroblob(9)", "3", "1"),
+    *('\'[["e", "t", 1e999, "w"]]\'', "CAST(x'5bff5d' AS TEXT)", "4", "2", "NULL"),
+)
+
+COLUMNS = (
+    *("id", "queue", "state", "rank", "priority", "due", "attempts", "deliveries", "pushed_at"),
+    *("lease", "holder", "worker", "failures", "unique_key", "body"),
+)
+
+
+def foul_sqlite(file: sqlite3.Connection, chance: random.Random) -> None:
+    """Change rows as any program can that may write the file."""
+    for (seq,) in file.execute("SELECT seq FROM tasks WHERE id <> 'last'").fetchall():
+        for column in chance.sample(COLUMNS, chance.choice((1, 1, 2, 4))):
+            # Some columns refuse NULL, and an id may be taken.
+            change = f"UPDATE OR IGNORE tasks SET {column} = {chance.choice(VALUES)}"
+            file.execute(f"{change} WHERE seq = {seq}")
+    for value in VALUES:
+        file.execute(f"INSERT OR IGNORE INTO totals VALUES ({value}, 9, {value})")
+        file.execute(f"INSERT OR IGNORE INTO totals VALUES ('all', {value}, {value})")
+        file.execute(f"INSERT OR IGNORE INTO dependencies VALUES ({value}, 'no-1')")
+        file.execute(f"INSERT OR IGNORE INTO dependencies VALUES ('no-2', {value})")
+        file.execute(f"INSERT OR IGNORE INTO paused VALUES ({value})")
+        file.execute(f"INSERT OR IGNORE INTO ended VALUES ({value}, {value}, {value})")
+        file.execute(f"UPDATE OR IGNORE ended SET done = {value}, failed = {value}")
+        file.execute(f"INSERT OR IGNORE INTO workers VALUES ({value}, {value}, {value})")
+        file.execute(f"INSERT OR IGNORE INTO results VALUES ('r', {value}, {value})")
+    for said in WORKERS:
+        file.execute("INSERT INTO workers VALUES (?, 9e18, ?)", (repr(said), said.decode()))
+    file.commit()
+
+
+def test_no_record_in_sqlite_ends_a_worker(
+    sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor
+) -> None:
+    client = gator_for(sqlite_dsn).client
+    chance = random.Random(SEED)
+    for count in range(NUMBER // 10):
+        data = call() if chance.random() < 0.8 else b"no task"
+        depends = ("no-1",) if count > 1 and chance.random() < 0.2 else ()
+        delay = chance.choice((None, None, 1.0, 1e10))
+        client.push_many(QUEUE, [Entry(f"no-{count}", data, delay, depends_on=depends)])
+    client.push_many(QUEUE, [Entry("last", b"no task")])
+    with closing(sqlite3.connect(sqlite_dsn.removeprefix("sqlite:///"))) as file:
+        foul_sqlite(file, chance)
+
+    worker = start_worker(sqlite_dsn, "--log-level", "error")
+    eventually(lambda: len(children_of(worker.pid)) == 1, "the worker's process")
+    before = children_of(worker.pid)
+
+    def last_has_failed() -> bool:
+        record = client.find("last")
+        return record is not None and record.state is State.FAILED
+
+    eventually(last_has_failed, "what stands behind them has ended", timeout=60)
+    assert worker.poll() is None
+    assert children_of(worker.pid) == before
+    worker.terminate()
+    assert worker.wait(20) == 0
+    look_and_mend(client)
+    client.result("r")

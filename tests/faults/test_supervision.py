@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from alligator import Gator, Task
-from alligator.backends.base import State
+from alligator.backends.base import Record, State
 
 from ..servers import eventually, redis_server
 from . import deeds
@@ -147,6 +147,40 @@ def test_an_imported_module_is_there_before_the_first_task(
     assert start_worker(sqlite_dsn, "--import", "wave", "--burst").wait(30) == 0
 
     assert noted(evidence, "loaded") == ["True"]
+
+
+def test_a_lease_that_another_took_is_told_of_once(
+    redis_dsn: str,
+    start_worker: StartWorker,
+    gator_for: GatorFor,
+    tmp_path: Path,
+    evidence: str,
+) -> None:
+    dsn = f"{redis_dsn}&lease=1"
+    go = tmp_path / "go"
+    gator = gator_for(dsn)
+    tasks = [gator.task(deeds.until_told, evidence, str(go)) for _ in range(2)]
+    worker = start_worker(dsn, "-c", "2")
+    pid_when_started(evidence, times=2)
+    log = tmp_path / "worker.log"
+
+    assert gator.client.claim(tasks[0].task_id, force=True) is not None
+    eventually(lambda: "another worker may run it too" in log.read_text(), "it was told")
+    for _ in range(3):  # more looks at the leases
+        before = gator.client.find(tasks[1].task_id)
+        assert before is not None
+
+        def was_extended(before: Record = before) -> bool:
+            after = gator.client.find(tasks[1].task_id)
+            assert after is not None
+            return after.lease_until != before.lease_until
+
+        eventually(was_extended, "the other lease was extended")
+    go.touch()
+    worker.terminate()
+    assert worker.wait(30) == 0
+
+    assert log.read_text().count("another worker may run it too") == 1
 
 
 def test_json_logs_are_one_object_a_line(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import abc
+import dataclasses
+import enum
 import functools
 import os
 import subprocess
@@ -9,7 +12,7 @@ import sys
 from collections.abc import Iterator
 from os import system
 from pathlib import Path
-from typing import NamedTuple
+from typing import Generic, NamedTuple, TypeVar
 
 import pytest
 
@@ -23,6 +26,8 @@ from alligator.utils import DottedPath
 from .. import tasks
 
 HERE = __name__
+
+T = TypeVar("T")
 
 
 def fine() -> str:
@@ -72,6 +77,49 @@ class Callable_:
         return "ran"
 
 
+class Process(subprocess.Popen[bytes]):
+    """Its constructor is another's."""
+
+
+class Borrowed:
+    __init__ = subprocess.Popen.__init__
+
+
+class Meta(type):
+    def __call__(cls) -> str:  # type: ignore[override]
+        return "ran"
+
+
+class OfMeta(subprocess.Popen[bytes], metaclass=Meta):
+    pass
+
+
+class Bare:
+    pass
+
+
+class Wrong(ValueError):
+    pass
+
+
+class Shape(abc.ABC):  # noqa: B024 - its metaclass is what matters
+    def __init__(self, side: int = 1) -> None:
+        self.side = side
+
+
+@dataclasses.dataclass(frozen=True)
+class Letter(Generic[T]):
+    to: str = ""
+
+
+class Colour(enum.Enum):
+    RED = 1
+
+
+class Partial(functools.partial[int]):
+    pass
+
+
 class Point(NamedTuple):
     x: int = 0
 
@@ -88,6 +136,7 @@ registry: dict[str, str] = {}
 instance = Mail()
 lazy = Lazy()
 partial = functools.partial(system, "true")
+own_partial = Partial(system, "true")
 own_callable = Callable_()
 Open = open
 shorthand = os.path
@@ -251,6 +300,39 @@ def test_what_was_defined_elsewhere_is_refused_unless_that_is_allowed_too(
         assert callable(lead(name, f"{HERE}.*", home))
 
 
+@pytest.mark.parametrize("name", ["Bare", "Wrong", "Name", "Shape", "Letter", "Point"])
+def test_a_class_with_a_constructor_of_its_own_or_of_pythons_own_types_runs(name: str) -> None:
+    assert lead(name)() is not None
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "also"),
+    [
+        ("Process", "subprocess.Popen.__init__", "subprocess.Popen.__init__"),
+        ("Borrowed", "subprocess.Popen.__init__", "subprocess.*"),
+        ("OfMeta", "subprocess.Popen.__init__", "subprocess.Popen"),
+        ("Colour", "enum.EnumType.__call__", "enum.*"),
+        ("own_partial", "functools.partial.__call__", "functools.partial"),
+    ],
+)
+def test_a_class_does_not_run_a_constructor_that_is_not_allowed(
+    name: str, part: str, also: str
+) -> None:
+    part = part.replace("EnumType", enum.EnumType.__name__)
+    with pytest.raises(NotAllowed) as caught:
+        lead(name)
+    assert str(caught.value) == (
+        f"not allowed: {HERE}.{name} runs {part}, defined elsewhere; if that may run, allow it as "
+        f"well. Allowed here: {HERE}.*"
+    )
+    assert callable(lead(name, f"{HERE}.*", also))
+
+
+def test_a_metaclass_of_another_place_is_refused() -> None:
+    with pytest.raises(NotAllowed, match=rf"runs {HERE}\.Meta\.__call__, defined elsewhere"):
+        lead("OfMeta", f"{HERE}.OfMeta", "subprocess.Popen")
+
+
 @pytest.mark.parametrize(
     ("name", "through"),
     [
@@ -336,6 +418,27 @@ def test_with_a_hook_that_is_not_allowed_nothing_runs(
     assert isinstance(failed, Fail)
     assert not telltale.exists()
     assert not notes.exists()
+
+
+@pytest.mark.parametrize("hook", ["on_start", "on_success", "on_error"])
+def test_with_a_hook_that_was_defined_elsewhere_nothing_runs(tmp_path: Path, hook: str) -> None:
+    notes = tmp_path / "notes"
+    task = Task(retries=3, **{hook: DottedPath(HERE, "system")})
+    failed = outcome(task.to_call(tasks.append, str(notes), "ran"), "tests.*")
+    assert isinstance(failed, Fail)
+    assert failed.failure.error.startswith(
+        f"NotAllowed: not allowed: {HERE}.system is posix.system"
+    )
+    assert not notes.exists()
+
+
+def test_a_hook_that_is_nowhere_is_told_of_as_without_a_list(tmp_path: Path) -> None:
+    notes = tmp_path / "notes"
+    task = Task(on_success=DottedPath("tests.tasks", "no_such"))
+    failed = outcome(task.to_call(tasks.append, str(notes), "ran"), "tests.*")
+    assert isinstance(failed, Fail)
+    assert failed.failure.error.startswith("UnknownCallableError: ")
+    assert notes.exists()
 
 
 def test_what_leads_elsewhere_is_not_retried_and_not_called(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from alligator import Gator
 from alligator.backends.base import Ack, Backend, Fail, Failure, Lease, Release
 from alligator.backends.locmem_backend import Client
-from alligator.backends.roster import WorkerRecord, dump_worker, load_worker
+from alligator.backends.roster import WorkerRecord, dump_worker, load_workers
 from alligator.beats import Pulse
 from alligator.exceptions import BrokerError, BrokerRefused, BrokerUnreachable
 
@@ -111,5 +111,6 @@ def test_a_record_of_another_version_is_read() -> None:
     kept["mood"] = "good"
     del kept["rate"]
 
-    assert load_worker(json.dumps(kept), 10.0, 30.0) == worker._replace(beat_at=10.0)
-    assert load_worker(json.dumps(kept), 10.0, 30.1).stale
+    beats = [("no worker", 10.0), (json.dumps(kept), 10.0), ("{}", 10.0)]
+    assert list(load_workers(beats, 30.0)) == [worker._replace(beat_at=10.0)]
+    assert [one.stale for one in load_workers(beats, 30.1)] == [True]

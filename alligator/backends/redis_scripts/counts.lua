@@ -19,6 +19,6 @@ local value = first and redis.call('HGET', P .. 'tasks', first)
 counts[#counts + 1] = value and math.floor(now / 1000) - unpack_task(value, queue).pushed or -1
 counts[#counts + 1] = is_paused(queue) and 1 or 0
 for _, name in ipairs({'done-total', 'failed-total'}) do
-  counts[#counts + 1] = tonumber(redis.call('HGET', P .. name, queue) or 0)
+  counts[#counts + 1] = tonumber(redis.call('HGET', P .. name, queue) or 0) or 0
 end
 return counts

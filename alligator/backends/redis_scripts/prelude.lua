@@ -125,6 +125,19 @@ local function unpack_task(value, queue)
   return task
 end
 
+-- What another program wrote in place of a number must not end a script between two of its writes: a
+-- task would be in no state. So the task keeps its place then, and the total begins anew.
+local function next_seq(task)
+  local seq = redis.pcall('INCR', P .. 'seq')
+  return type(seq) == 'number' and seq or task.seq
+end
+
+local function add_to_total(name, queue, number)
+  if type(redis.pcall('HINCRBY', P .. name, queue, number)) ~= 'number' then
+    redis.pcall('HSET', P .. name, queue, number)
+  end
+end
+
 -- Higher priority first, then first in, first out. Below 2^53, so a score holds it exactly.
 local function order(priority, seq)
   return (1000 - priority) * 4398046511104 + seq

@@ -19,7 +19,7 @@ local function requeue(id)
   elseif state == 'failed' then
     retake_unique(id)
   end
-  task.seq = redis.call('INCR', P .. 'seq')
+  task.seq = next_seq(task)
   task.attempts, task.deliveries = 0, 0
   redis.call('HSET', P .. 'tasks', id, pack_task(task))
   make_ready(id, task)

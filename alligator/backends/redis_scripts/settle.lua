@@ -59,10 +59,10 @@ local function accept(starts, ids)
     each_chunk('ZREM', key('running', queue), running)
   end
   for queue, number in pairs(acked) do
-    redis.call('HINCRBY', P .. 'done-total', queue, number)
+    add_to_total('done-total', queue, number)
   end
   for queue, number in pairs(failed) do
-    redis.call('HINCRBY', P .. 'failed-total', queue, number)
+    add_to_total('failed-total', queue, number)
   end
   return table.concat(answers), accepted, queues
 end
@@ -95,7 +95,7 @@ local function retry(id, queue, delay, body, failure)
   local task = rewrite(id, queue, function(task)
     task.attempts = task.attempts + 1
     task.body = body
-    task.seq = redis.call('INCR', P .. 'seq')
+    task.seq = next_seq(task)
   end)
   add_failure(id, failure)
   if delay > 0 then

@@ -1,0 +1,64 @@
+"""Log lines: each stays one line, with its fields apart, whatever a task's author wrote into it."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+
+from alligator.logs import formatter
+
+FORGED = "x'\n2030-01-01T00:00:00.000Z INFO    [1] done task_id=other \x1b[2J\u202e\u2028\x00"
+
+
+def record(message: str, **fields: object) -> logging.LogRecord:
+    made = logging.LogRecord("alligator.worker", logging.INFO, "", 0, "%s", (message,), None)
+    vars(made).update(fields)
+    return made
+
+
+def test_a_message_is_one_line_that_steers_no_terminal() -> None:
+    line = formatter("text").format(record(f"failed: {FORGED}", task_id="id", queue="all"))
+
+    assert line.isprintable()
+    assert "failed: x'\\n2030-01-01T00:00:00.000Z INFO" in line
+    assert line.endswith(" \\x1b[2J\\u202e\\u2028\\x00 task_id=id queue=all")
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("payroll-42", "payroll-42"),
+        ("id outcome=success", '"id outcome=success"'),
+        ('a"b', r'"a\"b"'),
+        ("a\nb\x1b[31m", '"a\\nb\\u001b[31m"'),
+        ("\x1b[31m", "\\x1b[31m"),
+        ("é☂", "é☂"),
+    ],
+)
+def test_a_field_ends_where_it_ends(value: str, shown: str) -> None:
+    line = formatter("text").format(record("done", task_id=value, queue="all", seconds=0.5))
+
+    assert line.isprintable()
+    assert line.endswith(f" done task_id={shown} queue=all seconds=0.500")
+
+
+def test_a_traceback_keeps_its_lines_and_nothing_else() -> None:
+    made = record("failed", task_id="id")
+    try:
+        raise ValueError("a\x1b[2J\rb\tc\nd")
+    except ValueError as error:
+        made.exc_info = (ValueError, error, error.__traceback__)
+    first, *others = formatter("text").format(made).split("\n")
+
+    assert first.endswith("failed task_id=id ")
+    assert others[0] == "Traceback (most recent call last):"
+    assert others[-2:] == ["ValueError: a\\x1b[2J\\rb\tc", "d"]
+
+
+def test_json_is_one_line_too() -> None:
+    line = formatter("json").format(record(FORGED, task_id=FORGED))
+
+    assert line.isprintable()
+    assert json.loads(line)["message"] == json.loads(line)["task_id"] == FORGED
