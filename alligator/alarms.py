@@ -7,11 +7,13 @@ import ctypes
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from .exceptions import TaskTimeout
+from .limits import Left
 
 FOREVER = float("inf")
 
@@ -37,11 +39,11 @@ class _Alarm:
         self.over = False
         self._token = [True]
         self._thread = threading.get_ident()
-        self._message = message
+        self.message = message
 
     def again(self) -> _Alarm:
         """Return one like it, to be set anew."""
-        return _Alarm(self.at, self._message)
+        return _Alarm(self.at, self.message)
 
     def claim(self) -> bool:
         """Take the token; one caller gets it."""
@@ -54,7 +56,7 @@ class _Alarm:
         """Raise the exception in the limited thread, unless that came first."""
         if self.claim():
             # The interpreter makes the exception, from a class and no arguments.
-            message = self._message
+            message = self.message
             kind = type("TaskTimeout", (TaskTimeout,), {"__str__": lambda _self: message})
             _raise_in(self._thread, kind)
             self.over = True
@@ -156,6 +158,20 @@ class Call:
     def cancel(self) -> None:
         """Call it off; it may come all the same when it is due by now."""
         _watching().remove(self)
+
+
+@contextmanager
+def alarm_suspended() -> Iterator[Left | None]:
+    """The part of `limits.suspended` for threads."""
+    alarm = _silence()
+    if alarm is None:
+        yield None
+        return
+    try:
+        yield Left(alarm.at, alarm.message)
+    finally:
+        if alarm.at > time.monotonic():
+            _set(alarm.again())
 
 
 def _set(alarm: _Alarm) -> None:

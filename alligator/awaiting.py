@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Coroutine
 from contextlib import closing
 from typing import Any, TypeVar
+
+from .limits import Left, suspended
 
 T = TypeVar("T")
 
@@ -29,9 +32,21 @@ async def on_a_loop_of_its_own(coroutine: Coroutine[Any, Any, Any]) -> Any:
     # Imported when the first one comes: asyncio would double the time of a push from a shell.
     import asyncio
 
-    if asyncio._get_running_loop() is None:
-        return asyncio.run(coroutine)
-    return _in_a_thread(coroutine)
+    # What a limit raises here could come in asyncio's own code, which may keep it, or be left with
+    # a lock held. So the limit is the loop's, and for what blocks that there is none.
+    with closing(coroutine), suspended() as left:
+        limited = coroutine if left is None else _limited(coroutine, left)
+        with closing(limited):
+            if asyncio._get_running_loop() is None:
+                return asyncio.run(limited)
+            return _in_a_thread(limited)
+
+
+async def _limited(coroutine: Coroutine[Any, Any, Any], left: Left) -> Any:
+    from .loop import limit_on_loop
+
+    with limit_on_loop(max(0.0, left.until - time.monotonic()), left.message):
+        return await coroutine
 
 
 def _in_a_thread(coroutine: Coroutine[Any, Any, Any]) -> Any:

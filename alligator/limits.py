@@ -37,7 +37,17 @@ class Limit(NamedTuple):
         return Retry(lease, self.body, self.delay, failure)
 
 
+class Left(NamedTuple):
+    """What is left of a time limit: until when (monotonic), and the message of its TaskTimeout."""
+
+    until: float
+    message: str
+
+
 _NO_LIMIT = nullcontext()
+
+#: The main thread's limit, while there is one.
+_here: Left | None = None
 
 
 def time_limit(seconds: float | None) -> AbstractContextManager[None]:
@@ -62,6 +72,34 @@ def told(seconds: float) -> str:
     return f"the task ran longer than its time limit of {seconds:g} s"
 
 
+def suspended() -> AbstractContextManager[Left | None]:
+    """Raise no TaskTimeout in the body of the `with`, which has to heed the limit that holds here
+    by itself, if there is one.
+
+    For code that such an exception would find in the midst of what it must not leave, or that would
+    keep it to itself, as event loops do.
+    """
+    if threading.current_thread() is threading.main_thread():
+        return _signal_suspended()
+    from .alarms import alarm_suspended
+
+    return alarm_suspended()
+
+
+@contextmanager
+def _signal_suspended() -> Iterator[Left | None]:
+    left = _here
+    if left is None:
+        yield None
+        return
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    try:
+        yield left
+    finally:
+        if (seconds := left.until - time.monotonic()) > 0:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+
+
 @contextmanager
 def _signal(seconds: float, message: str) -> Iterator[None]:
     """The part for a main thread, by SIGALRM."""
@@ -69,14 +107,17 @@ def _signal(seconds: float, message: str) -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise TaskTimeout(message)
 
-    before = signal.signal(signal.SIGALRM, stop)
-    outer = signal.setitimer(signal.ITIMER_REAL, seconds)[0]
+    global _here
+    before, outer_one = signal.signal(signal.SIGALRM, stop), _here
     started = time.monotonic()
+    _here = Left(started + seconds, message)
+    outer = signal.setitimer(signal.ITIMER_REAL, seconds)[0]
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        _here = outer_one
         if outer:
             left = outer - (time.monotonic() - started)
             signal.setitimer(signal.ITIMER_REAL, max(left, 1e-6))  # 0 would be no limit

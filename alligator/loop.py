@@ -49,9 +49,13 @@ class LoopThread:
 
 
 @contextmanager
-def limit_on_loop(seconds: float | None) -> Iterator[None]:
+def limit_on_loop(seconds: float | None, message: str | None = None) -> Iterator[None]:
     """Raise TaskTimeout in the body of the `with`, a part of a coroutine, once `seconds` have
-    passed: what it awaits is canceled, as by asyncio.timeout."""
+    passed: what it awaits is canceled, as by asyncio.timeout.
+
+    Args:
+        message: of the TaskTimeout, if it is not that of a limit of so many seconds.
+    """
     if seconds is None:
         yield
         return
@@ -69,7 +73,7 @@ def limit_on_loop(seconds: float | None) -> Iterator[None]:
     except asyncio.CancelledError as error:
         if is_over and task.uncancel() <= before:
             is_over.clear()
-            raise TaskTimeout(told(seconds)) from error
+            raise TaskTimeout(message or told(seconds)) from error
         raise
     finally:
         handle.cancel()

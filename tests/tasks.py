@@ -42,6 +42,26 @@ async def rest_on_loop(seconds: float) -> None:
     await asyncio.sleep(seconds)
 
 
+async def rest_in_hook(task: Task) -> None:
+    await asyncio.sleep(0.01)
+
+
+def spin() -> None:
+    """Compute for 10 s."""
+    _spend_time(10)
+
+
+async def spend_time_in_a_callback(seconds: float, rest: float) -> None:
+    asyncio.get_running_loop().call_soon(_spend_time, seconds)
+    await asyncio.sleep(rest)
+
+
+def _spend_time(seconds: float) -> None:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        pass
+
+
 def stop_iteration(*_args: Any) -> None:
     """Fail as a careless next() does."""
     next(iter(()))

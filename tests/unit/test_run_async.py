@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,6 +109,50 @@ def test_a_time_limit_stops_a_coroutine(run: Run) -> None:
     task = Task(timeout=0.05).to_call(tasks.rest_on_loop, 10)
     with pytest.raises(TaskTimeout, match=r"its time limit of 0\.05 s"):
         run(task)
+
+
+def test_a_time_limit_is_not_lost_in_a_callback_of_the_loop(run: Run) -> None:
+    """A loop logs what is raised in there, and goes on."""
+    task = Task(timeout=0.05).to_call(tasks.spend_time_in_a_callback, 0.2, 10)
+    with pytest.raises(TaskTimeout, match=r"its time limit of 0\.05 s"):
+        run(task)
+
+
+def test_a_time_limit_goes_on_after_a_coroutine(run: Run) -> None:
+    task = Task(timeout=0.3, on_start=tasks.rest_in_hook).to_call(time.sleep, 10)
+    if run is run_on_loop:
+        task = task.to_call(tasks.rest_on_loop, 10)
+    with pytest.raises(TaskTimeout, match=r"its time limit of 0\.3 s"):
+        run(task)
+
+
+def test_one_time_limit_holds_for_all_coroutines_of_a_try(run: Run) -> None:
+    task = Task(timeout=0.3, on_start=tasks.rest_in_hook).to_call(tasks.rest_on_loop, 10)
+    with pytest.raises(TaskTimeout, match=r"its time limit of 0\.3 s"):
+        run(task)
+
+
+def test_time_limits_of_coroutines_hold_in_threads_too() -> None:
+    raised: list[BaseException] = []
+
+    def limited(task: Task) -> None:
+        try:
+            task.run()
+        except TaskTimeout as error:
+            raised.append(error)
+
+    spent = Task(timeout=0.05).to_call(tasks.spend_time_in_a_callback, 0.2, 10)
+    # What comes behind the coroutine has to let the interpreter raise something.
+    behind = Task(timeout=0.3, on_start=tasks.rest_in_hook).to_call(tasks.spin)
+    for task in (spent, behind):
+        thread = threading.Thread(target=limited, args=(task,))
+        thread.start()
+        thread.join()
+
+    assert [str(error) for error in raised] == [
+        "the task ran longer than its time limit of 0.05 s",
+        "the task ran longer than its time limit of 0.3 s",
+    ]
 
 
 def test_a_limit_from_outside_holds_on_a_loop_too() -> None:
