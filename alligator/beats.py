@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import socket
@@ -12,9 +11,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from . import body
 from .backends.base import Ack, Backend, Capability, Fail, Lease, Outcome
 from .backends.roster import Running, WorkerRecord
-from .exceptions import BrokerError, BrokerUnreachable
+from .exceptions import BrokerError, BrokerUnreachable, UndecodableTask
 from .signing import unwrap
 from .version import __version__
 
@@ -158,13 +158,12 @@ def beating(pulse: Pulse, begun: Callable[[], Sequence[Begun]]) -> Iterator[None
         thread.join(_PATIENCE)
 
 
-def _call_in(body: bytes) -> str:
+def _call_in(data: bytes) -> str:
     """Return the dotted path of the call in a body as Task writes it, signed or not; "" for any
     other."""
-    if len(body) > _LONGEST_READ:
+    if len(data) > _LONGEST_READ:
         return ""
     try:
-        payload = json.loads(unwrap(body)[1])
-        return f"{payload['module']}.{payload['callable']}"
-    except (ValueError, RecursionError, TypeError, KeyError):
+        return body.call_name(body.load(unwrap(data)[1]))
+    except UndecodableTask:
         return ""

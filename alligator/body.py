@@ -125,7 +125,7 @@ def _integer(digits: str) -> int:
 
 
 _decoder = json.JSONDecoder(parse_constant=_no_constant)
-_scan = json.JSONDecoder(parse_constant=_no_constant).scan_once  # type: ignore[attr-defined]
+_scan = _decoder.scan_once  # type: ignore[attr-defined]
 _decode_long = json.JSONDecoder(parse_constant=_no_constant, parse_int=_integer).decode
 
 
@@ -162,6 +162,12 @@ def load(data: str | bytes) -> dict[str, Any]:
     if not isinstance(payload, dict):
         raise UndecodableTask(f"the body is a JSON {type(payload).__name__}, not an object")
     return payload
+
+
+def call_name(payload: dict[str, Any]) -> str:
+    """Return the dotted path of the call, or of a hook, in what was read; "" when there is none."""
+    module, name = payload.get("module"), payload.get("callable")
+    return f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else ""
 
 
 def _depth(raw: bytes) -> int:

@@ -7,8 +7,9 @@ import socket
 import time
 from contextlib import suppress
 
-#: Seconds between two touches of the file; `gator health --live` takes one of 20 s for dead.
-BEAT = 5.0
+#: Seconds between two touches of the file, and its age at which `gator health --live` takes the
+#: worker for dead.
+BEAT, DEAD_AFTER = 5.0, 20.0
 
 
 class Heartbeat:

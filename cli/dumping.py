@@ -17,6 +17,7 @@ from alligator.backends.base import (
     Retry,
     State,
 )
+from alligator.body import call_name
 from alligator.exceptions import AlligatorException
 from alligator.execution import encode
 from alligator.gator import Gator
@@ -27,7 +28,7 @@ from .checkpoint import FAR
 from .lines import BadLine, task_of
 from .signatures import signature_of
 from .types import rfc3339
-from .views import payload_of, task_name
+from .views import payload_of
 
 _OPTIONS = ("backoff", "timeout", "result_ttl")
 _HOOKS = ("on_start", "on_success", "on_error")
@@ -72,12 +73,12 @@ def _call(body: bytes) -> dict[str, Any] | None:
         return None
     if again != payload:
         return None
-    line = {"task": task_name(payload), "args": payload["args"], "kwargs": payload["kwargs"]}
+    line = {"task": call_name(payload), "args": payload["args"], "kwargs": payload["kwargs"]}
     if task.retries:
         line["retries"] = task.retries
     options = payload["options"]
     line |= {name: options[name] for name in _OPTIONS if name in options}
-    line |= {name: task_name(options[name]) for name in _HOOKS if name in options}
+    line |= {name: call_name(options[name]) for name in _HOOKS if name in options}
     return line
 
 

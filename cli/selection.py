@@ -11,12 +11,13 @@ from typing import Any, TypeVar
 import click
 
 from alligator.backends.base import Backend, Capability, Record, State
+from alligator.body import call_name
 from alligator.constants import ALL
 
 from .completing import queue_names, words
 from .suggest import did_you_mean
 from .types import STATES, duration, state
-from .views import last_error, payload_of, task_name
+from .views import last_error, payload_of
 
 #: Records asked for at once while a filter, or no limit, is set.
 PAGE = 200
@@ -43,7 +44,7 @@ class Filter:
 
     def matches(self, record: Record) -> bool:
         """Whether the task passes. One whose age the broker does not know is not old."""
-        if self.task is not None and not fnmatchcase(task_name(payload_of(record.body)), self.task):
+        if self.task is not None and not fnmatchcase(call_name(payload_of(record.body)), self.task):
             return False
         if self.error is not None and self.error not in last_error(record):
             return False
@@ -75,6 +76,19 @@ def queue_options(command: F) -> F:
     ):
         command = option(command)
     return command
+
+
+def queues_option(command: F) -> F:
+    """Add -q QUEUE, which may be repeated, for a look at them all."""
+    return click.option(
+        "-q",
+        "--queue",
+        "queues",
+        multiple=True,
+        metavar="QUEUE",
+        help="May be repeated; every queue when left out.",
+        shell_complete=queue_names,
+    )(command)
 
 
 def filter_options(command: F) -> F:

@@ -59,12 +59,6 @@ def payload_of(data: bytes) -> dict[str, Any]:
         return {}
 
 
-def task_name(payload: dict[str, Any]) -> str:
-    """Return the dotted path of the call, or "" when there is none."""
-    module, name = payload.get("module"), payload.get("callable")
-    return f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else ""
-
-
 def last_error(record: Record) -> str:
     """Return the error of the newest failed try, or ""."""
     return record.failures[-1].error if record.failures else ""
@@ -77,7 +71,7 @@ def row_of(record: Record) -> dict[str, Any]:
         "id": record.task_id,
         "queue": record.queue,
         "state": record.state.value,
-        "task": task_name(payload),
+        "task": body.call_name(payload),
         "args": payload.get("args"),
         "kwargs": payload.get("kwargs"),
         "priority": record.priority,

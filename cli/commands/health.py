@@ -11,12 +11,14 @@ import click
 from alligator.backends.base import Backend, Capability
 from alligator.exceptions import BrokerError
 from alligator.gator import Gator
+from alligator.heartbeat import DEAD_AFTER
 
 from ..broker import open_gator
 from ..checks import COLUMNS, Check, report
-from ..completing import files, queue_names
+from ..completing import files
 from ..errors import FAILED, redacted
 from ..options import Command
+from ..selection import queues_option
 from ..session import Session, pass_session
 from ..types import duration
 
@@ -25,9 +27,6 @@ gator health --ready
 gator health --live /run/gator.beat
 gator health -q mail --max-depth 1000 --max-age 5m --min-workers 1
 """
-
-#: Seconds that a worker's heartbeat file may be old: it is touched every 5.
-BEAT_AGE = 20.0
 
 
 @click.command("health", cls=Command, examples=EXAMPLES, fields=COLUMNS.names)
@@ -44,15 +43,7 @@ BEAT_AGE = 20.0
 )
 @click.option("--max-age", type=duration, metavar="AGE", help="Age of the first in line: 5m.")
 @click.option("--min-workers", type=click.IntRange(min=0), metavar="N", help="Live ones, a queue.")
-@click.option(
-    "-q",
-    "--queue",
-    "queues",
-    multiple=True,
-    metavar="QUEUE",
-    help="May be repeated; every queue when left out.",
-    shell_complete=queue_names,
-)
+@queues_option
 @pass_session
 def command(
     session: Session,
@@ -88,7 +79,7 @@ def _fresh(path: str) -> Check:
         age = time.time() - os.stat(path).st_mtime
     except OSError as error:
         return Check("heartbeat", False, f"{path}: {error.strerror}", "Is the worker running?")
-    fresh = age <= BEAT_AGE
+    fresh = age <= DEAD_AFTER
     return Check("heartbeat", fresh, f"{age:.1f} s old", "" if fresh else "Restart the worker.")
 
 

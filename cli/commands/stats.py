@@ -12,17 +12,17 @@ import click
 
 from alligator.backends.base import Backend, Capability
 from alligator.backends.roster import WorkerRecord
+from alligator.body import call_name
 
 from ..broker import open_client
-from ..completing import queue_names as offered_queues
 from ..exposition import exposition
 from ..options import Command
 from ..output import Columns
 from ..queue_rows import QUEUE_COLUMNS, queue_names, queue_rows
-from ..selection import Filter, chosen_states, records
+from ..selection import Filter, chosen_states, queues_option, records
 from ..session import Session, pass_session
 from ..types import STATES, choice
-from ..views import payload_of, task_name
+from ..views import payload_of
 from ..watching import repeat, watch_options
 
 EXAMPLES = """
@@ -47,15 +47,7 @@ TASK_COLUMNS = Columns(names=("task", *STATES), key="task", long={"task": 30})
 
 
 @click.command("stats", cls=Command, examples=EXAMPLES, fields=COLUMNS.names)
-@click.option(
-    "-q",
-    "--queue",
-    "queues",
-    multiple=True,
-    metavar="QUEUE",
-    help="May be repeated; every queue when left out.",
-    shell_complete=offered_queues,
-)
+@queues_option
 @click.option(
     "--by",
     type=choice("grouping", ("queue", "task")),
@@ -121,7 +113,7 @@ def _by_task(session: Session, client: Backend, queues: Sequence[str]) -> Any:
             client, queues or queue_names(client), chosen_states(client, ()), 0, False, Filter()
         )
         for record in found:
-            counted[task_name(payload_of(record.body)), record.state.value] += 1
+            counted[call_name(payload_of(record.body)), record.state.value] += 1
         names = Counter[str]()
         for (task, _), count in counted.items():
             names[task] += count
