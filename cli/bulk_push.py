@@ -19,9 +19,9 @@ from .batches import LINES, Batch, Preparer
 from .checkpoint import Checkpoint, Note, Progress
 from .errors import PARTLY
 from .lines import BadLine
-from .lines_in import lines, opened
-from .loading import Sender, send_all
 from .progress import Meter, Pace
+from .reading import lines, opened
+from .sending import Sender, send_all
 from .session import Session
 
 #: Bad lines told one by one.

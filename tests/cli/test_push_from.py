@@ -17,8 +17,8 @@ from alligator.gator import Gator
 from alligator_cli.batches import Preparer
 from alligator_cli.bulk_push import new_load
 from alligator_cli.checkpoint import Checkpoint
-from alligator_cli.loading import Sender
 from alligator_cli.progress import Meter
+from alligator_cli.sending import Sender
 
 from ..servers import eventually
 from .conftest import Cli, Given
