@@ -24,7 +24,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TypeVar
 
 from ..exceptions import TaskRunning
@@ -51,7 +51,7 @@ from .base import (
 from .beanstalk_job import Header
 from .beanstalk_leases import Leases, put_command
 from .beanstalk_listing import Listing, first_job, list_jobs
-from .beanstalk_names import DEFAULT_PORT, check_tube, job_id, read_cursor, read_dsn
+from .beanstalk_names import DEFAULT_PORT, bell, check_tube, job_id, read_cursor, read_dsn
 from .beanstalk_replacing import Replacer
 from .beanstalk_wire import Connection, driver, refuse
 
@@ -157,7 +157,8 @@ class Client(Backend):
         """Return when a task may be ready: see Backend.wait.
 
         The server tells of ready tasks only by reserving one. This connection hands it back at
-        once, to where it stood; if it is closed instead, the server does so by itself.
+        once, to where it stood. Nothing but a job ends such a wait early, so to end it one is put
+        into a tube of the connection's own, and taken out again.
         """
         for queue in queues:
             check_tube(queue)
@@ -165,15 +166,35 @@ class Client(Backend):
             return
         seconds = max(1, int(min(timeout, _WAIT_SECONDS)))
         with self._spare() as connection:
-            connection.ask(watch=queues)
+            own = bell(connection.name)
+            connection.ask(watch=[*queues, own])
             cut_off = timeout if timeout < seconds else None  # the server counts whole seconds
-            reply = connection.wait_for_job(seconds, cut_off, wake_on)
-            if reply is None or reply.status != b"RESERVED":
+            rung: list[bytes] = []
+
+            def ring() -> bool:
+                rung.extend(self._ring(own))
+                return bool(rung)
+
+            reply = connection.wait_for_job(seconds, cut_off, wake_on, ring)
+            if reply is None:
                 return
-            (figures,) = connection.ask([b"stats-job " + reply.values[0]])
-            if figures.status == b"OK":
-                pri = jobs.read_stats(figures.data).pri
-                connection.ask([b"release %b %d 0" % (reply.values[0], pri)])
+            connection.ask(b"delete " + each for each in rung)
+            if reply.status == b"RESERVED" and reply.values[0] not in rung:
+                (figures,) = connection.ask([b"stats-job " + reply.values[0]])
+                if figures.status == b"OK":
+                    pri = jobs.read_stats(figures.data).pri
+                    connection.ask([b"release %b %d 0" % (reply.values[0], pri)])
+            if rung:
+                connection.close()  # its tube goes with it
+
+    def _ring(self, tube: str) -> list[bytes]:
+        """Put a job that comes before all others, and return its id; none where that would take
+        long, or the server takes no new jobs."""
+        if self.hurry():
+            return []
+        with closing(self._connect()) as connection:
+            (reply,) = connection.ask([put_command(b"", 0, 0, self._ttr)], use=tube)
+        return reply.values if reply.status == b"INSERTED" else []
 
     # -- looking and mending ------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from . import beanstalk_job as jobs
 from .base import Counts, Finding, Mended, Record, State
 from .beanstalk_leases import RESERVE_NOW
+from .beanstalk_names import is_bell
 from .beanstalk_wire import WINDOW_COMMANDS, Connection, Reply
 
 # How the server counts the jobs of a tube, by its own names for their states.
@@ -40,7 +41,8 @@ def examine(stats: Mapping[str, str]) -> list[Finding]:
 def queues(connection: Connection) -> list[str]:
     """Return the names of the tubes that have jobs; others exist while a connection uses them."""
     (reply,) = connection.ask([b"list-tubes"])
-    tubes = [line[2:].strip('"') for line in reply.data.decode("ascii").splitlines()[1:]]
+    names = [line[2:].strip('"') for line in reply.data.decode("ascii").splitlines()[1:]]
+    tubes = [name for name in names if not is_bell(name)]
     figures = connection.ask(b"stats-tube " + tube.encode("ascii") for tube in tubes)
     return sorted(
         tube for tube, figure in zip(tubes, figures, strict=True) if any(_tube_counts(figure))

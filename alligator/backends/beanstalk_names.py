@@ -15,6 +15,7 @@ DEFAULT_PORT = 11300
 _MAX_LEASE = 2**32 - 1
 
 _TUBE = re.compile(r"[A-Za-z0-9+/;.$_()][A-Za-z0-9+/;.$_()-]{0,199}")
+_BELL = "alligator;bell;"
 _JOB_ID = re.compile(r"[1-9][0-9]{0,18}")
 _CURSOR = re.compile(r"([0-9]{1,19})\.([0-9]{1,19})")
 
@@ -41,9 +42,21 @@ def read_dsn(text: str) -> tuple[Dsn, int]:
     return dsn, math.ceil(lease)
 
 
+def bell(connection: str) -> str:
+    """Return the tube that only the connection of this name watches: see Client.wait."""
+    return f"{_BELL}{connection}"
+
+
+def is_bell(tube: str) -> bool:
+    """Whether a tube is one of those, and no queue."""
+    return tube.startswith(_BELL)
+
+
 def check_tube(name: str) -> None:
     """Raise InvalidName unless a tube can have this name; a command line would break on others."""
     check_name("queue name", name)
+    if is_bell(name):
+        raise InvalidName(f"queue name {name!r} begins as the names that Alligator keeps to itself")
     if not _TUBE.fullmatch(name):
         raise InvalidName(
             f"queue name {name!r} cannot be kept by beanstalkd; use letters, digits and "

@@ -13,7 +13,7 @@ import secrets
 import select
 import socket
 import weakref
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from types import ModuleType
 from typing import NamedTuple, NoReturn
 
@@ -166,7 +166,11 @@ class Connection:
         return replies[len(before) :]
 
     def wait_for_job(
-        self, seconds: int, cut_off: float | None, wake_on: int | None
+        self,
+        seconds: int,
+        cut_off: float | None,
+        wake_on: int | None,
+        ring: Callable[[], bool],
     ) -> Reply | None:
         """Reserve a job as soon as a watched tube has one.
 
@@ -174,9 +178,12 @@ class Connection:
             seconds: when the server says TIMED_OUT.
             cut_off: seconds after which to give up before the server does.
             wake_on: a file descriptor; when it is readable, give up.
+            ring: called to give up: has a job put into a watched tube, so that the server answers;
+                False when there is none. A connection that is closed instead may have been given a
+                job at that moment, and the server would count that as a delivery.
 
         Returns:
-            The answer; None, and the connection is closed, on giving up.
+            The answer; None, and the connection is closed, on giving up without one.
         """
         try:
             self._send([b"reserve-with-timeout %d" % seconds])
@@ -189,6 +196,8 @@ class Connection:
                 return self._receive()
             if not events and cut_off is None:
                 raise TimeoutError
+            if ring():
+                return self._receive()
         except OSError as error:
             self._lost(error)
         except BaseException:

@@ -668,6 +668,31 @@ def test_a_wait_that_was_cut_off_holds_nothing(
         os.close(end)
 
 
+def test_a_wait_that_is_cut_off_as_a_task_comes_counts_no_delivery(
+    make_client: MakeClient, foreign: greenstalk.Client[bytes]
+) -> None:
+    waiter, pusher = make_client(), make_client()
+    for _ in range(50):
+        read, write = os.pipe()
+        waiting = threading.Thread(target=waiter.wait, args=(["all"], 60, read))
+        waiting.start()
+        eventually(lambda: foreign.stats_tube("all")["current-waiting"] == 1, "nobody waits")
+        poking = threading.Thread(target=os.write, args=(write, b"x"))
+        poking.start()
+        push(pusher)
+        for thread in (waiting, poking):
+            thread.join(20)
+        for end in (read, write):
+            os.close(end)
+
+        lease = reserve(pusher)
+
+        assert lease.deliveries == 1
+        pusher.settle([Ack(lease)])
+    assert foreign.stats()["current-jobs-ready"] == 0, "what ended a wait is left"
+    assert foreign.tubes() == ["default", "all"], "so is its tube"
+
+
 def test_waiting_clients_make_no_task_look_taken(
     make_client: MakeClient, foreign: greenstalk.Client[bytes]
 ) -> None:
