@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from . import crashes
 from .backends.base import Defer, Fail, Lease, Outcome, Release
 from .children import Child
+from .signals import FOREVER
 
 log = logging.getLogger("alligator.worker")
 
@@ -34,11 +35,13 @@ class Dealer:
         postponed: the monotonic time until which a task may be delayed that was ready.
         quiet_until: the monotonic time until which nothing is reserved, if a task at its last
             chance runs as long.
+        replace_at: the monotonic time from which `to_replace` may name a child.
     """
 
     def __init__(self, children: Sequence[Child], max_tasks: int, max_deaths: int) -> None:
         """Deal to `children`, a list that others change; the rest is as in WorkerSettings."""
         self.postponed = self.quiet_until = 0.0
+        self.replace_at = FOREVER
         self._children = children
         self._most = max_tasks or sys.maxsize
         self._max_deaths = max_deaths
@@ -57,6 +60,17 @@ class Dealer:
         self._apart[_key(lease)] = at_once or known is not None
         if len(self._apart) > MOST_APART:
             del self._apart[next(iter(self._apart))]
+
+    def to_replace(self) -> Child | None:
+        """Return a child that should end what it runs and begin no more, for another in its place
+        to take a suspect, which would hold up the intake for as long as some of that may run."""
+        if time.monotonic() < self.replace_at:
+            return None
+        able = [child for child in self._children if not (child.leaving or child.finishing)]
+        if not all(child.held for child in able):
+            return None  # this one takes it, or will when it is ready
+        held_up = [child for child in able if child.room() > 0 and not self._suspect_of(child)]
+        return min(held_up, key=lambda child: len(child.held), default=None)
 
     def rooms(self) -> dict[Child, int]:
         """Return how many leases to reserve for each child now; children that take none are left
@@ -112,8 +126,10 @@ class Dealer:
             return
         child = next((one for one in turns if not (one.held or hands[one])), None)
         if child is None:
+            self.replace_at = min(self.replace_at, time.monotonic() + LAST_CHANCE_WAIT)
             yield Release(lease)
         else:
+            self.replace_at = FOREVER
             turns.remove(child)
             hands[child].append(lease)
             if self._is_last_chance(lease):

@@ -180,7 +180,7 @@ class Supervisor:
         yield self._broker.until if away else self._pulse.due_at
         if self._missing() and not self._signals.stopping:
             yield self._starts.until
-        for until in (self._dealer.quiet_until, self._dealer.postponed):
+        for until in (self._dealer.quiet_until, self._dealer.postponed, self._dealer.replace_at):
             if until > time.monotonic():
                 yield until
         for child in self._children:
@@ -326,6 +326,11 @@ class Supervisor:
     def _start_children(self) -> None:
         if self._signals.stopping or self._starts.waiting():
             return
+        if len(self._children) < 2 * self._settings.processes:
+            child = self._dealer.to_replace()
+            if child is not None:
+                log.info("process %d takes no more: another is to run a task alone", child.pid)
+                child.retire()
         for _ in range(self._missing()):
             try:
                 child = Child(self._settings, self._binds_ids)

@@ -20,7 +20,7 @@ from alligator.exceptions import TaskFailed
 from alligator.settings import WorkerSettings
 
 from ..servers import eventually
-from . import deeds
+from . import crowds, deeds
 from .conftest import ROOT, StartWorker, noted, pid_when_started, with_lease
 
 GatorFor = Callable[[str], Gator]
@@ -145,6 +145,29 @@ def test_what_is_known_of_a_crash_is_shown(
     assert failure["worker"].rpartition(":")[2] == noted(evidence, "started")[-1]
     assert failure["at"].endswith("Z")
     assert "worker died: SIGSEGV" in show()
+
+
+def test_a_suspect_and_what_is_behind_it_do_not_wait_for_long_tasks(
+    shared_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str, tmp_path: Path
+) -> None:
+    gator = gator_for(with_lease(shared_dsn, 10))
+    gator.task(deeds.quick, evidence, "suspect ran")
+    die_with(gator, 1)
+    go = tmp_path / "go"
+    gator.options(priority=1).task(crowds.until_told, evidence, str(go))
+    worker = start_worker(gator.conn_string)
+    long = pid_when_started(evidence)
+
+    eventually(lambda: noted(evidence, "suspect"), "it runs")
+    for number in range(3):
+        gator.task(deeds.quick, evidence, f"quick {number}")
+    eventually(lambda: len(noted(evidence, "quick")) == 3, "what comes then runs")
+
+    assert Path(f"/proc/{long}").exists()
+    go.touch()
+    eventually(lambda: noted(evidence, "finished"), "so is what was long, where it began")
+    worker.terminate()
+    assert worker.wait(30) == 0
 
 
 # -- the dealing, on one real child -------------------------------------------------------------
