@@ -114,6 +114,8 @@ class Dealer:
                     turns.append(child)
             else:
                 outcomes.append(Release(lease))
+        if not self._careful:
+            self.replace_at = FOREVER
         return hands, outcomes
 
     def _deal_suspect(

@@ -668,10 +668,12 @@ def test_a_wait_that_was_cut_off_holds_nothing(
         os.close(end)
 
 
+@pytest.mark.parametrize("hurried", [False, True])
 def test_a_wait_that_is_cut_off_as_a_task_comes_counts_no_delivery(
-    make_client: MakeClient, foreign: greenstalk.Client[bytes]
+    make_client: MakeClient, foreign: greenstalk.Client[bytes], hurried: bool
 ) -> None:
     waiter, pusher = make_client(), make_client()
+    waiter.hurry = lambda: hurried
     for _ in range(50):
         read, write = os.pipe()
         waiting = threading.Thread(target=waiter.wait, args=(["all"], 60, read))
