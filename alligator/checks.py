@@ -13,12 +13,15 @@ def at_least_zero(name: str, value: Any) -> Any:
     Raises:
         InvalidTask: it is not a number, below 0, or larger than JSON readers keep exactly.
     """
-    numeric = type(value) in (int, float) or (
-        isinstance(value, int | float) and not isinstance(value, bool)
-    )
+    kind = type(value)
+    numeric = kind is int or kind is float or _is_number(value)
     if not numeric or not 0 <= value < 2**53:
         raise InvalidTask(f"{name} {value!r} is not a number of at least 0")
     return value
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def whole(name: str, value: Any) -> int:

@@ -33,6 +33,10 @@ Backoff = float | tuple[float, ...] | Exponential
 AnyBackoff = float | Sequence[float] | Exponential
 
 
+# Before the question whether it is a sequence, which takes as long as the rest of making a task.
+_NO_LIST = (int, float, str, bytes)
+
+
 def exponential(first: float = 1.0, cap: float = 600.0, jitter: bool = True) -> Exponential:
     """Return a backoff that doubles, as in `Task(retries=8, backoff=exponential(1, cap=600))`.
 
@@ -61,12 +65,12 @@ def checked(backoff: AnyBackoff) -> Backoff:
     """
     if isinstance(backoff, Exponential):
         return exponential(*backoff)
-    if isinstance(backoff, Sequence) and not isinstance(backoff, str | bytes):
-        if not backoff:
-            raise InvalidTask("backoff is an empty list; leave it out to wait not at all")
-        return tuple(at_least_zero("backoff", seconds) for seconds in backoff)
-    seconds: float = at_least_zero("backoff", backoff)
-    return seconds
+    if isinstance(backoff, _NO_LIST) or not isinstance(backoff, Sequence):
+        seconds: float = at_least_zero("backoff", backoff)
+        return seconds
+    if not backoff:
+        raise InvalidTask("backoff is an empty list; leave it out to wait not at all")
+    return tuple(at_least_zero("backoff", seconds) for seconds in backoff)
 
 
 def to_wire(backoff: Backoff) -> Any:

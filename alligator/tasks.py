@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import os
+import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractContextManager
@@ -330,17 +331,22 @@ class Task:
             error.add_note(f"its on_error hook raised {type(second).__name__}: {second}")
 
 
+# Of our own, as a program may seed the module's; and no secret is made of it. A forked child must
+# not go on with its parent's.
+_random = random.Random()
+_bits = _random.getrandbits
+os.register_at_fork(after_in_child=_random.seed)
+
+
 def new_id() -> str:
     """Return a UUID of version 7 (RFC 9562): milliseconds, then 74 random bits.
 
     Ids that grow with time are neighbours in a broker's index: SQLite fills twice as fast with them
     as with random ones.
     """
-    milliseconds, random = f"{time.time_ns() // 1_000_000:012x}", os.urandom(10).hex()
-    variant = "89ab"[int(random[3], 16) & 3]
-    return (
-        f"{milliseconds[:8]}-{milliseconds[8:]}-7{random[:3]}-{variant}{random[4:7]}-{random[7:19]}"
-    )
+    fixed = time.time_ns() // 1_000_000 << 80 | 0x7_000_8_000_000000000000
+    digits = f"{fixed | _bits(12) << 64 | _bits(62):032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def _accept_old_name(payload: dict[str, Any]) -> None:
@@ -388,6 +394,8 @@ def _delay(
     until: float | datetime.datetime | datetime.date | None,
 ) -> float | None:
     """Return the Unix time a delay ends at, or None for no delay."""
+    if by is None and until is None:
+        return None
     if by is not None and until is not None:
         raise MultipleDelayError(
             f"delay_by={by!r} and delay_until={until!r}: a task takes one of the two"
@@ -403,6 +411,4 @@ def _delay(
             until = until.timestamp()
         except (ValueError, OverflowError, OSError) as error:  # far before or after our time
             raise InvalidTask(f"delay_until {until!r} is no time to wait for: {error}") from error
-    if until is None:
-        return None
     return float(at_least_zero("delay_until", until))

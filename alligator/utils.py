@@ -6,7 +6,7 @@ import importlib
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 from .exceptions import NotImportable, UnknownCallableError, UnknownModuleError
@@ -88,6 +88,12 @@ def determine_name(func: Callable[..., Any]) -> str:
     return name
 
 
+#: Functions whose paths were looked up. Each time it is made sure that the path leads there still,
+#: but the rest of it costs as much as making a task.
+_known: dict[FunctionType, DottedPath] = {}
+_MOST_KNOWN = 1000
+
+
 def dotted_path(func: Callable[..., Any]) -> DottedPath:
     """Return the path under which a worker will find `func` again.
 
@@ -96,6 +102,18 @@ def dotted_path(func: Callable[..., Any]) -> DottedPath:
     """
     if isinstance(func, DottedPath):
         return func
+    known = _known.get(func) if type(func) is FunctionType else None
+    if known is not None and getattr(sys.modules.get(known.module), known.name, None) is func:
+        return known
+    path = _path_to(func)
+    if type(func) is FunctionType:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[func] = path
+    return path
+
+
+def _path_to(func: Callable[..., Any]) -> DottedPath:
     if not callable(func):
         raise NotImportable(f"{func!r} is {type(func).__name__} and cannot be called")
     path = DottedPath(determine_module(func), determine_name(func))

@@ -61,7 +61,7 @@ def _no_constant(name: str) -> None:
 
 
 _decoder = json.JSONDecoder(parse_constant=_no_constant)
-_decode = _decoder.decode
+_decode = body.quick(_decoder)
 _paths: dict[str, DottedPath] = {}
 
 
