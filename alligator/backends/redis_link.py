@@ -135,7 +135,7 @@ class Link:
 
     def _exchange(self, connection: Any, *command: Any) -> Any:
         try:
-            connection.send_command(*command)
+            connection.send_packed_command(_pack(connection, command))
             return connection.read_response()
         except self._driver.ResponseError:
             raise  # a whole answer was read, so the connection is in step
@@ -301,6 +301,24 @@ def read_info(text: bytes) -> dict[str, str]:
     """Read the answer to INFO."""
     lines = (line.partition(":") for line in text.decode().splitlines())
     return {name: value for name, colon, value in lines if colon}
+
+
+def _pack(connection: Any, command: tuple[Any, ...]) -> list[bytes]:
+    """Return a command as it is sent. redis-py would look at each part before it leaves them all to
+    hiredis, which takes as long again."""
+    packer = _packer()
+    return [packer(command)] if packer else connection.pack_command(*command)
+
+
+@cache
+def _packer() -> Callable[[tuple[Any, ...]], bytes] | None:
+    """Return hiredis's own packer of commands, where it is installed."""
+    try:
+        from hiredis import pack_command
+    except ImportError:  # redis-py does without, and slower
+        return None
+    packer: Callable[[tuple[Any, ...]], bytes] = pack_command
+    return packer
 
 
 def _socket(connection: Any) -> Any:

@@ -11,19 +11,9 @@ import tempfile
 import venv
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-PINS = Path(__file__).parent / "pins"
+from ..sources import ROOT, SOURCES, copy_sources
 
-#: What Alligator is built from; copied away first, as a build leaves files beside its sources.
-SOURCES = (
-    "alligator",
-    "cli",
-    "latergator.py",
-    "pyproject.toml",
-    "setup.cfg",
-    "README.md",
-    "LICENSE",
-)
+PINS = Path(__file__).parent / "pins"
 
 
 class Environments:
@@ -72,9 +62,7 @@ def _fingerprint(name: str) -> str:
 def _install_alligator(place: Path) -> None:
     """Install it as a user does: an editable one would start slower."""
     with tempfile.TemporaryDirectory() as copies:
-        for source in SOURCES:
-            copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
-            copy(ROOT / source, Path(copies) / source)  # type: ignore[operator]
+        copy_sources(Path(copies))
         _pip(place, "--no-deps", copies)
 
 

@@ -16,13 +16,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-
-#: What the wheel is built from. Built in a copy, since building leaves files behind.
-SOURCES = (
-    *("alligator", "cli", "latergator.py", "man", "completions"),
-    *("pyproject.toml", "setup.cfg", "README.md", "LICENSE"),
-)
+from ..sources import ROOT, copy_sources
 
 
 @pytest.fixture(scope="session")
@@ -56,12 +50,7 @@ def installed(built: Path) -> Path:
 def build(folder: Path) -> None:
     copy = folder / "source"
     copy.mkdir()
-    for name in SOURCES:
-        if (ROOT / name).is_dir():
-            ignored = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / name, copy / name, ignore=ignored)
-        else:
-            shutil.copy(ROOT / name, copy / name)
+    copy_sources(copy)
     pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(folder), str(copy))
 
 
