@@ -49,9 +49,6 @@ from .redis_wire import (
 )
 from .roster import STALE_KEPT, WorkerRecord, dump_worker, load_workers
 
-#: Seconds a sleep may last: what a lost hint costs.
-MAX_SLEEP = 2.0
-
 _is_score = re.compile(r"-?(\d+|inf)").fullmatch
 
 #: Entries in one push. A command may have about a million parts, and a script should stay short.
@@ -130,7 +127,7 @@ class Client(Backend):
 
     def wait(self, queues: Sequence[str], timeout: float, wake_on: int | None = None) -> None:
         if timeout > 0:
-            self._link.sleep(tuple(queues), min(timeout, MAX_SLEEP), wake_on)
+            self._link.sleep(tuple(queues), timeout, wake_on)
 
     def claim(self, task_id: str, force: bool = False) -> Lease | None:
         token = _token()

@@ -27,6 +27,9 @@ PROMISES = frozenset(
     {"push", "settle", "claim", "cancel", "requeue", "move", "drop", "pause", "resume"}
 )
 
+#: Seconds between two looks while nothing comes: what a lost hint costs.
+MAX_SLEEP = 2.0
+
 #: Seconds without an answer after which a command is lost; the DSN option `timeout` overrides.
 DEFAULT_TIMEOUT = 5.0
 
@@ -229,17 +232,25 @@ class Link:
         return f"{self._at}, {self._place}" if self._at and str(self._place) else ""
 
     def sleep(self, queues: tuple[str, ...], timeout: float, wake_on: int | None) -> None:
-        """Sleep until a hint for one of the queues, `wake_on` is readable, or time is up."""
+        """Sleep until a hint for one of the queues, one of their tasks is due, `wake_on` is
+        readable, or time is up."""
         connection = self._idle.pop() if self._idle else self._make()
         idle = self._idle  # close() puts another list there; then this connection is dropped
-        due = self._run(connection, "wait", 0, queues)
-        seconds = min(timeout, due / 1e6 + 0.001) if due >= 0 else timeout
-        if due != 0 and not _readable(0, wake_on):
-            keys = [f"{self._base}wake:{queue}" for queue in queues]
-            self._block(connection, keys, seconds, wake_on)
+        keys = [f"{self._base}wake:{queue}" for queue in queues]
+        deadline = time.monotonic() + timeout
+        while True:
+            due = self._run(connection, "wait", 0, queues)
+            left = deadline - time.monotonic()
+            if due == 0 or left <= 0 or _readable(0, wake_on):
+                break
+            seconds = min(left, due / 1e6 + 0.001) if due > 0 else left
+            woken = self._block(connection, keys, min(seconds, MAX_SLEEP), wake_on)
+            if woken or seconds <= MAX_SLEEP:
+                break
         idle.append(connection)
 
-    def _block(self, connection: Any, keys: list[str], seconds: float, wake_on: int | None) -> None:
+    def _block(self, connection: Any, keys: list[str], seconds: float, wake_on: int | None) -> bool:
+        """Sleep for so many seconds at most; False when nothing came meanwhile."""
         # 0 would mean for ever.
         seconds = max(0.001, round(seconds, 3))
         in_step = False
@@ -248,8 +259,9 @@ class Link:
             # The server ends the wait, unless it is gone.
             awake = _readable(seconds + self.timeout, _socket(connection), wake_on)
             if _socket(connection).fileno() in awake:
-                connection.read_response()
+                hint = connection.read_response()
                 in_step = True
+                return hint is not None
         except (self._driver.RedisError, OSError) as error:
             # Nothing was asked but to sleep. If the server is gone the next call says so.
             if isinstance(ours := translate(error, self.where), BrokerRefused):
@@ -258,6 +270,7 @@ class Link:
             # A hint that this throws away costs other sleepers no more than the cap on a sleep.
             if not in_step:
                 connection.disconnect()
+        return True
 
     def listen(self, channel: bytes) -> Iterator[Callable[[float], None]]:
         """Yield, once, a function that waits for a message on a channel or so many seconds."""

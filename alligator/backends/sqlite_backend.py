@@ -52,7 +52,7 @@ from .sqlite_place import Place
 from .sqlite_wake import Waiter, wake
 
 #: Seconds an idle client sleeps before it looks for dead workers, and for a wake-up it missed.
-_LOOK = 0.5
+_LOOK = 0.8
 
 #: Seconds between looks of an idle client on a system without named pipes.
 _POLL = 0.02
