@@ -27,6 +27,11 @@ PROMISES = frozenset(
     {"push", "settle", "claim", "cancel", "requeue", "move", "drop", "pause", "resume"}
 )
 
+#: The scripts that do without moves.lua.
+MOVELESS = frozenset(
+    {"beat", "forget", "leave", "pause", "paused", "push", "queues", "resume", "wait", "workers"}
+)
+
 #: Seconds between two looks while nothing comes: what a lost hint costs.
 MAX_SLEEP = 2.0
 
@@ -44,9 +49,10 @@ class Script:
 
 @cache
 def script(name: str) -> Script:
-    """Return a script of redis_scripts/ with the prelude before it."""
+    """Return a script of redis_scripts/ with what it builds on before it."""
     folder = Path(__file__).with_name("redis_scripts")
-    text = (folder / "prelude.lua").read_bytes() + (folder / f"{name}.lua").read_bytes()
+    files = ("prelude", name) if name in MOVELESS else ("prelude", "moves", name)
+    text = b"".join((folder / f"{file}.lua").read_bytes() for file in files)
     return Script(text, hashlib.sha1(text, usedforsecurity=False).hexdigest())
 
 

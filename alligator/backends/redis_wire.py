@@ -147,7 +147,7 @@ def read_flags(answer: bytes) -> list[bool]:
 def _split(value: bytes) -> tuple[tuple[int, ...], bytes, bytes]:
     """Return a task's numbers (pushed ms, priority, attempts, deliveries), its queue and body.
 
-    As in prelude.lua, what has no header that we could have written is all body.
+    As in moves.lua, what has no header that we could have written is all body.
     """
     end = value.find(b"\0", _HEADER.size)
     if end < 0:
@@ -172,7 +172,7 @@ def read_lease(queue: str, kept_id: bytes, value: bytes, token: str) -> Lease:
 
 
 def read_record(row: list[Any]) -> Record:
-    """Read a row of prelude.lua's row()."""
+    """Read a row of moves.lua's row()."""
     kept_id, state_name, score, value, lease, failures, unique, held_until, depends_on = row
     (pushed, priority, attempts, deliveries), queue, body = _split(value)
     state = State(state_name.decode())

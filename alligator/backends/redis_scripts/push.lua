@@ -15,83 +15,80 @@ local function unfinished(depends_on, batch)
   return found
 end
 
--- Decide on every task before the first write. `terms` holds false for a plain task; tables are
--- made only for the others, since this loop is what a large push costs.
-local function plan()
-  local ids, bodies, terms, refused, given = {}, {}, {}, {}, {}
-  local batch, keys = {}, {}
-  for at = 4, #ARGV, 3 do
-    given[#given + 1] = ARGV[at]
-  end
-  for index, held in ipairs(fetch(P .. 'tasks', given)) do
-    local id, at = given[index], 3 * index + 1
-    local term = ARGV[at + 2] ~= '' and cjson.decode(ARGV[at + 2])
-    local holder = (held or batch[id]) and id
-    if term and term.unique and not holder then
-      holder = keys[term.unique] or redis.call('HGET', P .. 'unique', term.unique)
-    end
-    if holder then
-      refused[#refused + 1] = index
-      refused[#refused + 1] = holder
-    else
-      local last = #ids + 1
-      ids[last], bodies[last], terms[last] = id, ARGV[at + 1], term
-      if term then
-        term.depends_on = term.depends_on and unfinished(term.depends_on, batch) or {}
-        if term.unique then
-          keys[term.unique] = id
-        end
-      end
-      batch[id] = true
-    end
-  end
-  return ids, bodies, terms, refused
-end
-
-local function block(id, depends_on, due, seq)
-  redis.call('ZADD', key('blocked', queue), seq, id)
-  redis.call('HSET', P .. 'held-until', id, due or 0)
-  each_chunk('SADD', P .. 'depends:' .. id, depends_on)
-  for _, other in ipairs(depends_on) do
-    redis.call('SADD', P .. 'waiting-on:' .. other, id)
+local function block(term)
+  redis.call('ZADD', key('blocked', queue), term.seq, term.id)
+  redis.call('HSET', P .. 'held-until', term.id, term.due or 0)
+  each_chunk('SADD', P .. 'depends:' .. term.id, term.depends_on)
+  for _, other in ipairs(term.depends_on) do
+    redis.call('SADD', P .. 'waiting-on:' .. other, term.id)
   end
 end
 
 -- Put a task that is not plain where it belongs; true when that is among those that wait.
-local function place(id, term, seq)
+local function place(term)
   if term.unique then
-    redis.call('HSET', P .. 'unique', term.unique, id)
-    redis.call('HSET', P .. 'unique-of', id, term.unique)
+    redis.call('HSET', P .. 'unique', term.unique, term.id)
+    redis.call('HSET', P .. 'unique-of', term.id, term.unique)
   end
   if #term.depends_on > 0 then
-    block(id, term.depends_on, term.due, seq)
+    block(term)
   elseif term.due and term.due > now then
-    hold('delayed', queue, id, term.due)
+    hold('delayed', queue, term.id, term.due)
   else
     return true
   end
 end
 
 return once(function()
-  local ids, bodies, terms, refused = plan()
-  if #ids == 0 then
-    return refused, false
+  local given = {}
+  for at = 4, #ARGV, 3 do
+    given[#given + 1] = ARGV[at]
   end
-  -- The one write that a server at maxmemory refuses, before anything is changed.
-  local seq = redis.call('INCRBY', P .. 'seq', #ids) - #ids
-  local values, ready, pushed = {}, {}, math.floor(now / 1000)
-  for index, id in ipairs(ids) do
+  local held = fetch(P .. 'tasks', given)
+  -- The one write that a server at maxmemory refuses, before anything else is changed. What is not
+  -- queued leaves its number unused.
+  local seq = redis.call('INCRBY', P .. 'seq', #given) - #given
+  local values, ready, special, refused = {}, {}, {}, {}
+  local batch, keys, pushed = {}, {}, math.floor(now / 1000)
+  for index, id in ipairs(given) do
+    local at = 3 * index + 1
+    local term = ARGV[at + 2] ~= '' and cjson.decode(ARGV[at + 2])
+    local holder = (held[index] or batch[id]) and id
+    if term and term.unique and not holder then
+      holder = keys[term.unique] or redis.call('HGET', P .. 'unique', term.unique)
+    end
     seq = seq + 1
-    local term = terms[index]
-    local priority = term and term.priority or 0
-    values[2 * index - 1] = id
-    values[2 * index] = struct.pack(HEADER, seq, pushed, priority, 0, 0, queue) .. bodies[index]
-    if not term or place(id, term, seq) then
-      ready[#ready + 1] = order(priority, seq)
-      ready[#ready + 1] = id
+    if holder then
+      refused[#refused + 1] = index
+      refused[#refused + 1] = holder
+    else
+      values[#values + 1] = id
+      values[#values + 1] = struct.pack(HEADER, seq, pushed, term and term.priority or 0, 0, 0, queue)
+        .. ARGV[at + 1]
+      if term then
+        term.id, term.seq = id, seq
+        term.depends_on = term.depends_on and unfinished(term.depends_on, batch) or {}
+        if term.unique then
+          keys[term.unique] = id
+        end
+        special[#special + 1] = term
+      else
+        ready[#ready + 1] = order(0, seq)
+        ready[#ready + 1] = id
+      end
+      batch[id] = true
     end
   end
+  if #values == 0 then
+    return refused, false
+  end
   each_chunk('HSET', P .. 'tasks', values)
+  for _, term in ipairs(special) do
+    if place(term) then
+      ready[#ready + 1] = order(term.priority, term.seq)
+      ready[#ready + 1] = term.id
+    end
+  end
   each_chunk('ZADD', key('waiting', queue), ready)
   redis.call('SADD', P .. 'queues', queue)
   if #ready > 0 then
