@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import socket
 import threading
 import time
 from collections import deque
@@ -12,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 from . import body
-from .backends.base import Ack, Backend, Capability, Fail, Lease, Outcome
+from .backends.base import HOST, Ack, Backend, Capability, Fail, Lease, Outcome
 from .backends.roster import Running, WorkerRecord
 from .exceptions import BrokerError, BrokerUnreachable, UndecodableTask
 from .signing import unwrap
@@ -61,7 +60,7 @@ class Pulse:
         self._known = False
         self._about = WorkerRecord(
             self.name,
-            socket.gethostname(),
+            HOST,
             os.getpid(),
             tuple(queues),
             processes,

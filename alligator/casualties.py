@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import socket
 
 from . import crashes
-from .backends.base import Fail, Lease, Outcome, Release
+from .backends.base import HOST, Fail, Lease, Outcome, Release
 from .children import Child
 from .dealing import Dealer
 from .limits import Limit
@@ -26,7 +25,7 @@ def outcomes_of(child: Child, dealer: Dealer, most: int) -> list[Outcome]:
         dealer: is told what is to run alone.
         most: deaths after which a task goes to the failed set.
     """
-    where = f"{socket.gethostname()}:{child.pid}"
+    where = f"{HOST}:{child.pid}"
     overruns = {number: child.overrun(number) for number in child.held}
     if not any(overruns.values()):
         cause = child.cause_of_death()

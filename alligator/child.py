@@ -9,7 +9,6 @@ import logging
 import os
 import resource
 import signal
-import socket
 import sys
 import time
 import traceback
@@ -18,7 +17,7 @@ from functools import partial
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 from . import execution, logs
-from .backends.base import Defer, Fail, Lease, Retry
+from .backends.base import HOST, Defer, Fail, Lease, Retry
 from .channel import (
     GREETING,
     WORN,
@@ -116,7 +115,7 @@ class Dispatcher:
     def __init__(self, settings: Settings, trust: Trust) -> None:
         self._settings = settings
         self._trust = trust
-        self._worker = f"{socket.gethostname()}:{os.getpid()}"
+        self._worker = f"{HOST}:{os.getpid()}"
         self._permits = Permits(settings.permits)
         self._slots = Slots(settings.threads, settings.coroutines, settings.outcomes)
         self._worn = False

@@ -9,14 +9,16 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from .allow import ALLOW_VARIABLE, AllowList
 from .backends.base import Record
 from .exceptions import InvalidSetting
-from .settings import WorkerSettings
 from .signing import FILE_VARIABLE, Keys, Secrets, read_secrets, unwrap
 from .tasks import Task
+
+if TYPE_CHECKING:
+    from .settings import WorkerSettings
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ import abc
 import json
 import math
 import os
-import socket
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -59,7 +58,8 @@ MAX_TRACEBACK = 8000
 #: Characters shown of a failure that no worker wrote.
 MAX_UNREADABLE = 200
 
-_HOST = socket.gethostname()
+#: The name of this machine, not asked of the socket module, which is slow to import.
+HOST = os.uname().nodename
 
 #: Characters a task id or a queue name may have.
 MAX_NAME = 200
@@ -376,7 +376,7 @@ class Backend(abc.ABC):
     @property
     def worker(self) -> str:
         """The name written beside leases and failures: "host:pid" of the process that asks."""
-        return f"{_HOST}:{os.getpid()}"
+        return f"{HOST}:{os.getpid()}"
 
     # -- queueing ---------------------------------------------------------------------------
 
