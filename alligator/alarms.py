@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from .exceptions import TaskTimeout
-from .limits import Left
+from .limits import LONGEST, Left
 
 FOREVER = float("inf")
 
@@ -127,8 +127,13 @@ class Alarm:
         self._seconds = seconds
         self._message = message
         self._outer: _Alarm | None = None
+        self._set = False
 
     def __enter__(self) -> None:
+        outer: _Alarm | None = getattr(_current, "alarm", None)
+        if outer is not None and outer.at <= time.monotonic() + self._seconds:
+            return
+        self._set = True
         self._outer = _silence()
         try:
             _set(_Alarm(time.monotonic() + self._seconds, self._message))
@@ -137,6 +142,8 @@ class Alarm:
             raise
 
     def __exit__(self, *_error: object) -> None:
+        if not self._set:  # the outer one, which ends first, goes on
+            return
         try:
             _silence()
         finally:
@@ -151,7 +158,7 @@ class Call:
     """A call that a thread makes in so many seconds, or later if it cannot run before."""
 
     def __init__(self, seconds: float, call: Callable[[], None]) -> None:
-        self.at = time.monotonic() + seconds
+        self.at = time.monotonic() + min(seconds, LONGEST)
         self.ring = call
         _watching().add(self)
 

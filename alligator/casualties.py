@@ -29,6 +29,8 @@ def outcomes_of(child: Child, dealer: Dealer, most: int) -> list[Outcome]:
     overruns = {number: child.overrun(number) for number in child.held}
     if not any(overruns.values()):
         cause = child.cause_of_death()
+        if len(child.held) > 1:
+            most = crashes.unseen(most)
         return [_after_death(lease, most, cause, where) for lease in child.held.values()]
     held_up = {number for number in child.held if child.is_held_up(number)}
     outcomes: list[Outcome] = []

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple, NoReturn, Protocol
 
-from . import execution, logs
+from . import execution, logs, memory
 from .backends.base import HOST, Defer, Fail, Lease, Retry
 from .channel import (
     GREETING,
@@ -231,7 +231,10 @@ def _give_up() -> NoReturn:
 def _has_grown(settings: Settings) -> bool:
     if not settings.max_memory:
         return False
-    return peak_bytes(resource.getrusage(resource.RUSAGE_SELF)) > settings.max_memory
+    most = peak_bytes(resource.getrusage(resource.RUSAGE_SELF))
+    if most > settings.max_memory:  # quick to ask, but it may be the supervisor's
+        most = memory.peak() or most
+    return most > settings.max_memory
 
 
 def peak_bytes(usage: resource.struct_rusage) -> int:

@@ -4,6 +4,7 @@ trusted with."""
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -98,6 +99,7 @@ class Child:
         self.worn = False
         self.retired = False
         self.peak = 0
+        self._inherited = peak_bytes(resource.getrusage(resource.RUSAGE_SELF))
         self._processes = worker.processes
         self.done = 0
         self._finish_by = FOREVER
@@ -318,13 +320,17 @@ class Child:
             return f"exit code {code}"
         if self._spoilt:
             return "SIGKILL, since it had written to its pipe what is no outcome"
-        if -code == signal.SIGKILL and self.peak * self._processes > memory.limit() / 2:
+        grown = self.peak > self._inherited  # or its size may be ours, see memory.peak
+        if -code == signal.SIGKILL and grown and self._needs_most_memory():
             # The kernel leaves no other trace of having run out of memory than the size.
             return f"SIGKILL, perhaps for want of memory: it had {self.peak / 2**20:.0f} MiB"
         try:
             return signal.Signals(-code).name
         except ValueError:
             return f"signal {-code}"
+
+    def _needs_most_memory(self) -> bool:
+        return self.peak * self._processes > memory.limit() / 2
 
     def _read(self) -> list[Any]:
         values: list[Any] = []

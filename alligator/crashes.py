@@ -30,7 +30,7 @@ def is_suspect(lease: Lease) -> bool:
 def is_last_chance(lease: Lease, most: int) -> bool:
     """Whether the task is not handed out again if its worker dies once more. A worker runs one such
     task at a time: had it two, and died of one, both would end in the failed set."""
-    return deaths(lease) >= _unseen(most) - 1
+    return deaths(lease) >= unseen(most) - 1
 
 
 def given_up(lease: Lease, most: int, worker: str) -> Fail | None:
@@ -40,7 +40,7 @@ def given_up(lease: Lease, most: int, worker: str) -> Fail | None:
         most: deaths after which a task goes to the failed set.
         worker: who says so ("host:pid").
     """
-    if deaths(lease) < _unseen(most):
+    if deaths(lease) < unseen(most):
         return None
     error = f"worker died: {deaths(lease)} times, the last one without a word of how"
     failure = Failure(error, "", time.time(), worker)
@@ -61,6 +61,10 @@ def after_death(lease: Lease, most: int, cause: str, worker: str) -> Fail | Rele
     return Fail(lease, failure, attempted=False)
 
 
-def _unseen(most: int) -> int:
-    # The first death of a whole worker says nothing yet about any one of the tasks it held.
+def unseen(most: int) -> int:
+    """Return the deaths that put a task aside where nobody can say which of several it was.
+
+    The first death of a whole worker, or of a child that ran more than one, says nothing yet about
+    any one of them. After it each runs alone.
+    """
     return max(most, 2)

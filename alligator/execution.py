@@ -156,6 +156,8 @@ def _limit(task: Task, seconds: float, lease: Lease, trust: Trust) -> Limit:
     task.retries -= 1
     try:
         return Limit(seconds, _again(task, lease, trust), delay(task.backoff, lease.attempts + 1))
+    except Exception:  # another program's body may hold what cannot be queued again
+        return Limit(seconds, None, 0.0)
     finally:
         task.retries += 1
 

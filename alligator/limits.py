@@ -37,6 +37,10 @@ class Limit(NamedTuple):
         return Retry(lease, self.body, self.delay, failure)
 
 
+#: A limit of more seconds, 31 years, is one of so many: the system's timers count no further.
+LONGEST = 1e9
+
+
 class Left(NamedTuple):
     """What is left of a time limit: until when (monotonic), and the message of its TaskTimeout."""
 
@@ -54,12 +58,13 @@ def time_limit(seconds: float | None) -> AbstractContextManager[None]:
     """Raise TaskTimeout in the body of the `with` once `seconds` have passed; None is no limit.
 
     Code that stays inside one C call is stopped when that call returns; in a main thread, the calls
-    that a signal interrupts return at once. Of limits inside each other the outer one is held up
-    until the inner block ends.
+    that a signal interrupts return at once. Of limits inside each other the one that ends first
+    counts, and the outer one again when the inner block ends.
     """
     if seconds is None:
         return _NO_LIMIT
     message = told(seconds)
+    seconds = min(seconds, LONGEST)
     if threading.current_thread() is threading.main_thread():
         return _signal(seconds, message)
     from .alarms import Alarm  # and with it ctypes, which few programs need
@@ -108,8 +113,11 @@ def _signal(seconds: float, message: str) -> Iterator[None]:
         raise TaskTimeout(message)
 
     global _here
-    before, outer_one = signal.signal(signal.SIGALRM, stop), _here
-    started = time.monotonic()
+    started, outer_one = time.monotonic(), _here
+    if outer_one is not None and outer_one.until <= started + seconds:
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, stop)
     _here = Left(started + seconds, message)
     outer = signal.setitimer(signal.ITIMER_REAL, seconds)[0]
     try:

@@ -22,6 +22,21 @@ def limit(cgroups: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/c
     return min([machine, *_limits(cgroups, own)])
 
 
+def peak(status: Path = Path("/proc/self/status")) -> int | None:
+    """Return the bytes that this process has had at most, where the system tells.
+
+    getrusage(2) tells, on Linux, no less than what the process had that started this one.
+
+    Args:
+        status: the file that has it, see proc(5).
+    """
+    with suppress(OSError, ValueError):
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
 def _limits(cgroups: Path, own: Path) -> Iterator[int]:
     try:
         lines = own.read_text().splitlines()

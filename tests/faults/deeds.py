@@ -11,7 +11,7 @@ import threading
 import time
 from pathlib import Path
 
-from alligator import Gator
+from alligator import Gator, Task
 
 
 def note(evidence: str, line: str) -> None:
@@ -126,6 +126,13 @@ def leave(evidence: str) -> None:
     os._exit(7)
 
 
+def leave_beside(evidence: str) -> None:
+    """End this process, once something beside it has begun."""
+    while not any(line.startswith("started") for line in lines(evidence)):
+        time.sleep(0.01)
+    os._exit(7)
+
+
 def fail(evidence: str) -> None:
     note(evidence, "tried")
     raise ValueError("as asked")
@@ -174,6 +181,20 @@ def never_end(evidence: str) -> None:
 def rest(evidence: str) -> None:
     note(evidence, f"started {os.getpid()}")
     time.sleep(60)
+
+
+def rest_until_stopped(evidence: str) -> None:
+    """Note that the time limit was heeded, and by which process."""
+    try:
+        while True:
+            time.sleep(0.01)
+    finally:
+        note(evidence, f"stopped {os.getpid()}")
+
+
+def note_error(task: Task, error: BaseException) -> None:
+    """A hook on_error."""
+    note(task.func_args[0], f"told {type(error).__name__}")
 
 
 def grow(evidence: str, size: int) -> None:

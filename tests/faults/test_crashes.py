@@ -127,6 +127,22 @@ def test_with_one_death_allowed_the_death_of_a_worker_condemns_nobody_yet(
     assert noted(evidence, "finished")
 
 
+def test_with_one_death_allowed_the_death_of_a_child_condemns_nothing_that_ran_beside_another(
+    sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str
+) -> None:
+    gator = gator_for(sqlite_dsn)
+    gator.task(deeds.once_stuck, evidence)
+    guilty = gator.task(deeds.leave_beside, evidence)
+
+    options = ("--max-deaths", "1", "--threads", "2")
+    assert start_worker(sqlite_dsn, *options, "--burst").wait(60) == 0
+
+    assert noted(evidence, "finished")
+    (failed,) = gator.client.peek("all", State.FAILED).records
+    assert failed.task_id == guilty.task_id
+    assert failed.failures[-1].error == "worker died: exit code 7"
+
+
 def test_what_is_known_of_a_crash_is_shown(
     sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str
 ) -> None:

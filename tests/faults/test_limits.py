@@ -6,8 +6,10 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from alligator import Gator, Task
-from alligator.backends.base import State
+from alligator.backends.base import Entry, State
 
 from ..servers import eventually
 from . import deeds
@@ -61,6 +63,57 @@ def test_the_workers_limit_holds_for_tasks_that_have_none(
     (failed,) = gator.client.peek("all", State.FAILED).records
     assert failed.attempts == 2
     assert b"timeout" not in failed.body, "the worker's limit is not the task's"
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_the_workers_limit_holds_for_tasks_that_give_themselves_more_time(
+    sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str, threads: str
+) -> None:
+    gator = gator_for(sqlite_dsn)
+    gator.options(timeout=50, on_error=deeds.note_error).task(deeds.rest_until_stopped, evidence)
+    gator.task(deeds.who, evidence)
+    options = ("--time-limit", "0.3s", "--threads", threads)
+
+    assert start_worker(sqlite_dsn, "--burst", *options).wait(60) == 0
+
+    assert noted(evidence, "stopped") == noted(evidence, "pid"), "an exception, not a kill"
+    assert noted(evidence, "told") == ["TaskTimeout"]
+    (failed,) = gator.client.peek("all", State.FAILED).records
+    assert failed.failures[-1].error.endswith("time limit of 0.3 s")
+
+
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_limit_of_thousands_of_years_takes_no_other_limit_along(
+    sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str, threads: str
+) -> None:
+    gator = gator_for(sqlite_dsn)
+    gator.options(timeout=1e11).task(deeds.who, evidence)
+    gator.options(timeout=0.3).task(deeds.rest_until_stopped, evidence)
+
+    assert start_worker(sqlite_dsn, "--burst", "--threads", threads).wait(60) == 0
+
+    assert noted(evidence, "stopped") == noted(evidence, "pid"), "an exception, not a kill"
+
+
+@pytest.mark.parametrize("args", [b'["\\ud800"]', b"[1e999]"])
+def test_a_body_that_could_not_be_queued_again_runs_under_its_limit_all_the_same(
+    sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str, args: bytes
+) -> None:
+    gator = gator_for(sqlite_dsn)
+    gator.task(deeds.who, evidence)
+    body = (
+        b'{"task_id":"odd","retries":1,"async":true,"module":"math","callable":"sin",'
+        b'"args":%b,"kwargs":{},"options":{"timeout":5}}' % args
+    )
+    gator.client.push_many("all", [Entry("odd", body)])
+    gator.task(deeds.who, evidence)
+
+    assert start_worker(sqlite_dsn, "--burst").wait(60) == 0
+
+    first, second = noted(evidence, "pid")
+    assert first == second
+    (failed,) = gator.client.peek("all", State.FAILED).records
+    assert (failed.attempts, failed.deaths, failed.body) == (1, 0, body)
 
 
 def test_a_process_that_has_grown_is_replaced_between_tasks(

@@ -104,17 +104,21 @@ def test_in_another_thread_a_limit_inside_another_leaves_the_outer_one_standing(
         in_thread(body)
 
 
-def test_in_another_thread_an_outer_limit_is_held_up_by_an_inner_one() -> None:
+@pytest.mark.parametrize("run", [in_thread, lambda body: body()], ids=["thread", "main"])
+@pytest.mark.parametrize(("outer", "inner"), [(SHORT, LONG), (LONG, SHORT)])
+def test_of_limits_inside_each_other_the_first_to_end_counts(
+    run: Callable[[Callable[[], str]], str], outer: float, inner: float
+) -> None:
     def body() -> str:
-        with time_limit(SHORT):
+        with time_limit(outer):
             try:
-                with time_limit(2 * SHORT):
+                with time_limit(inner):
                     spin()
             except TaskTimeout as error:
                 return str(error)
         return "no limit"
 
-    assert "0.1 s" in in_thread(body)
+    assert "0.05 s" in run(body)
 
 
 def test_a_limit_that_is_met_at_the_last_moment_harms_nothing_that_comes_after() -> None:

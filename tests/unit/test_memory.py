@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,18 @@ def test_it_is_the_least_that_any_group_allows(
         write(tmp_path / "groups" / name, f"{text}\n")
 
     assert memory.limit(tmp_path / "groups", tmp_path / "own") == least
+
+
+def test_what_the_process_had_that_started_this_one_does_not_count() -> None:
+    ask = "from alligator import memory; print(memory.peak())"
+    start = (
+        "import subprocess, sys; bytearray(300_000_000); "
+        f"subprocess.run([sys.executable, '-c', {ask!r}], check=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, check=True)
+
+    assert 0 < int(done.stdout) < 150_000_000
+
+
+def test_a_system_that_does_not_tell_is_no_error(tmp_path: Path) -> None:
+    assert memory.peak(tmp_path / "none") is None
