@@ -232,7 +232,7 @@ class PageRun:
             workers = 0 if "--burst" in snippet.code else terminal.shown.count("consuming", since)
             if workers <= pressed or not terminal.heeds_sigterm():
                 return False
-            if not self._names.idle(self._text):
+            if not self._names.idle(snippet.code, self._text):
                 return False
             pressed += 1
             terminal.interrupt()

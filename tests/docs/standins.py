@@ -42,13 +42,17 @@ class StandIns:
         """Return the ports of the addresses that a page's code names."""
         return [int(self._address(name).split(":")[1]) for name in _ADDRESS.findall(code)]
 
-    def idle(self, text: str) -> bool:
-        """Whether no task waits or runs on the brokers that a page's text names."""
-        named = (found for found in _BROKER.finditer(text) if found[1] in self._addresses)
-        dsns = {self.here(found[0]) for found in named}
-        if self._queue.exists():
-            dsns.add(self.dsn)
+    def idle(self, code: str, page: str) -> bool:
+        """Whether no task waits or runs on the brokers that a snippet names; on all of its page,
+        when it names none."""
+        dsns = self._dsns(code) or self._dsns(page) | (
+            {self.dsn} if self._queue.exists() else set()
+        )
         return not any(_work_left(dsn) for dsn in dsns)
+
+    def _dsns(self, text: str) -> set[str]:
+        named = (found for found in _BROKER.finditer(text) if found[1] in self._addresses)
+        return {self.here(found[0]) for found in named}
 
     def _address(self, name: str) -> str:
         if name not in self._addresses:

@@ -29,7 +29,8 @@ An unknown word, and code that is indented but in no fence, fails the page. Furt
   become the addresses of a Redis and a beanstalkd of the page's own, any other `localhost:PORT` a
   free port; `/srv/app` becomes the folder, which has the environment's programs in `.venv/bin`. A
   page that speaks of `docs/examples` has a copy of it there.
-- A worker that would go on (no `--burst`) gets Ctrl-C once no task waits or runs.
+- A worker that would go on (no `--burst`) gets Ctrl-C once no task waits or runs on the brokers
+  that its snippet names, or else on any of its page's.
 - In what is compared, ids, times, durations, process ids, numbers with a point, and the width of
   blanks do not count; `...` stands for anything.
 
