@@ -45,18 +45,27 @@ def check(snippet: Snippet) -> None:
 
 
 def compare(snippet: Snippet, expected: str, printed: str) -> None:
-    """Compare what a page shows with what was printed; `...` stands for anything.
+    """Compare what a page shows with what was printed; `...` stands for anything, and alone on a
+    line for any lines or none.
 
     Raises:
         PageError: they differ in more than ids, times and process ids.
     """
     wanted, got = masked(expected), masked(printed)
-    pattern = ".*".join(re.escape(part) for part in wanted.split("..."))
-    if not re.fullmatch(pattern, got, re.DOTALL):
+    if not re.fullmatch(_pattern(wanted), f"{got}\n", re.DOTALL):
         lines = difflib.unified_diff(
             wanted.splitlines(), got.splitlines(), "the page", "what was printed", lineterm=""
         )
         raise PageError("\n".join([f"{snippet.place}: something else is printed", *lines]))
+
+
+def _pattern(wanted: str) -> str:
+    lines = wanted.split("\n")
+    return "".join(r"(?:.*\n)?" if line == "..." else f"{_in_line(line)}\n" for line in lines)
+
+
+def _in_line(text: str) -> str:
+    return r"[^\n]*".join(re.escape(part) for part in text.split("..."))
 
 
 def typed(snippet: Snippet) -> list[tuple[str, str]]:

@@ -230,9 +230,7 @@ class PageRun:
         def stop() -> bool:
             nonlocal pressed
             workers = 0 if "--burst" in snippet.code else terminal.shown.count("consuming", since)
-            if workers <= pressed or not terminal.heeds_sigterm():
-                return False
-            if not self._names.idle(snippet.code, self._text):
+            if workers <= pressed or not self._names.idle(snippet.code, self._text):
                 return False
             pressed += 1
             terminal.interrupt()

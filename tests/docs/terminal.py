@@ -78,21 +78,6 @@ class Terminal:
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGINT)
 
-    def heeds_sigterm(self) -> bool:
-        """Whether a program on it, other than bash, catches SIGTERM. A worker does some time after
-        it has said that it consumes; a Ctrl-C before that would be none to the worker."""
-        for status in Path("/proc").glob("[0-9]*/status"):
-            try:
-                if os.getsid(int(status.parent.name)) != self.process.pid:
-                    continue
-                fields = dict(line.split(":\t", 1) for line in status.read_text().splitlines())
-            except OSError:  # it has ended meanwhile
-                continue
-            caught = int(fields["SigCgt"], 16)
-            if fields["Name"] != "bash" and caught & 1 << (signal.SIGTERM - 1):
-                return True
-        return False
-
     def ended(self) -> bool:
         return self.process.poll() is not None
 

@@ -32,7 +32,7 @@ An unknown word, and code that is indented but in no fence, fails the page. Furt
 - A worker that would go on (no `--burst`) gets Ctrl-C once no task waits or runs on the brokers
   that its snippet names, or else on any of its page's.
 - In what is compared, ids, times, durations, process ids, numbers with a point, and the width of
-  blanks do not count; `...` stands for anything.
+  blanks do not count; `...` stands for anything within a line, and alone on one for any lines.
 
 Three comments, which readers do not see, stand before a fence:
 
