@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -21,8 +20,7 @@ import pytest
 from aiosmtpd.controller import Controller
 
 from ..servers import eventually, free_port, listens
-
-PROJECT = Path(__file__).resolve().parents[2] / "docs" / "examples" / "community"
+from .examples import copy
 
 
 class MailServer:
@@ -75,7 +73,7 @@ class Project:
     """A copy of the example, with its database made, on one broker."""
 
     def __init__(self, folder: Path, dsn: str, mail: MailServer) -> None:
-        self.folder = folder
+        self.folder = folder / "community"
         self.dsn = dsn
         self.env = {
             **{name: text for name, text in os.environ.items() if not name.startswith("GATOR")},
@@ -88,8 +86,7 @@ class Project:
         self.log = folder / "log"
         self._port = free_port()
         self._started: list[subprocess.Popen[str]] = []
-        shutil.copytree(PROJECT, folder / "community")
-        self.folder = folder / "community"
+        copy("community", self.folder)
         self.run("python", "manage.py", "migrate", "--run-syncdb")
         self.run("python", "manage.py", "loaddata", "members")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -14,8 +13,9 @@ from typing import Self
 
 from ..servers import eventually, listens
 from .checking import check, compare, typed
+from .examples import copy
 from .interpreter import Interpreter
-from .pages import ROOT, Kind, PageError, Snippet, snippets
+from .pages import Kind, PageError, Snippet, snippets
 from .standins import StandIns
 from .terminal import PATIENCE, Terminal
 
@@ -240,7 +240,7 @@ class PageRun:
 
     def _copy_examples(self) -> None:
         target = self._folder / "docs" / "examples"
-        shutil.copytree(ROOT / "docs" / "examples", target)
+        copy(".", target)
         for path in target.rglob("*"):
             if path.is_file():
                 path.write_text(self._names.here(path.read_text()))

@@ -24,8 +24,7 @@ class StandIns:
         self._aside = aside
         self._servers = servers
         self._addresses: dict[str, str] = {}
-        self._queue = folder / "queue.db"
-        self.dsn = f"sqlite:///{self._queue}"
+        self.dsn = f"sqlite:///{folder / 'queue.db'}"
 
     def here(self, text: str) -> str:
         """Put what is here in the place of what a page speaks of."""
@@ -45,9 +44,10 @@ class StandIns:
     def idle(self, code: str, page: str) -> bool:
         """Whether no task waits or runs on the brokers that a snippet names; on all of its page,
         when it names none."""
-        dsns = self._dsns(code) or self._dsns(page) | (
-            {self.dsn} if self._queue.exists() else set()
-        )
+        dsns = self._dsns(code)
+        if not dsns:
+            files = {f"sqlite:///{path}" for path in self._aside.rglob("queue.db")}
+            dsns = self._dsns(page) | files
         return not any(_work_left(dsn) for dsn in dsns)
 
     def _dsns(self, text: str) -> set[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import re
 import signal
 import struct
 import subprocess
@@ -64,7 +65,7 @@ class Terminal:
     def shown(self) -> str:
         """Everything it has shown so far."""
         text = bytes(self._bytes).replace(_MARK, b"").decode(errors="replace")
-        return text.replace("\r\n", "\n")
+        return _OVERWRITTEN.sub("", text.replace("\r\n", "\n"))
 
     def all_shown(self) -> str:
         """Return everything that was written to it before this call."""
@@ -98,6 +99,9 @@ class Terminal:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
+
+#: What a line showed before it was begun anew and cleared: meters do that.
+_OVERWRITTEN = re.compile(r"[^\n]*\r\x1b\[K")
 
 #: Written by us behind what programs have written, to see how far the reader is.
 _MARK = b"\x00"

@@ -25,7 +25,7 @@ DATABASES = {
 EMAIL_HOST, _, EMAIL_PORT = os.environ.get("SMTP_SERVER", "localhost:8025").partition(":")
 DEFAULT_FROM_EMAIL = "community@example.com"
 
-# Where `gator` looks as well when the variable is set.
-GATOR_DSN = os.environ.get("GATOR_DSN", f"sqlite:///{HERE / 'queue.db'}")
+# The variable that gator goes by, so that it looks where we push.
+GATOR_DSN = os.environ["GATOR_DSN"]
 # False runs tasks at once, within the request: for tests.
 GATOR_ASYNC = True
