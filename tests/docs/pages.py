@@ -47,7 +47,7 @@ _KINDS = {
     "text": Kind.TEXT,
 }
 #: MyST directives that hold no snippet of the page's own.
-_NO_SNIPPET = {"toctree", "eval-rst", "literalinclude", "image", "figure"}
+_NO_SNIPPET = {"toctree", "eval-rst", "literalinclude", "image", "figure", "raw"}
 _WITH_MARKDOWN = {"note", "tip", "important", "warning", "admonition"}
 
 _NOT_RUN = re.compile(r"<!-- not run: (.+?) -->\s*$", re.DOTALL)

@@ -34,6 +34,12 @@ trap 'snippet_status=$?
     exit "$snippet_status"' EXIT
 """
 
+#: A worker that ends by itself.
+_ENDS = re.compile(r"--burst|max_tasks=")
+
+#: The kinds whose code runs here.
+_RUN = (Kind.PYTHON, Kind.SHELL, Kind.CONSOLE, Kind.CRONTAB, Kind.FILE)
+
 #: What Ctrl-C may end a program in another terminal with.
 _STOPPED = (0, 1, 130, -2)
 
@@ -94,7 +100,7 @@ class PageRun:
         for snippet in self._snippets:
             do[snippet.kind](snippet)
         for snippet in self._snippets:
-            if self._is_module(snippet):
+            if self._is_unused(snippet):
                 self._import(snippet)
         for snippet, terminal in reversed(self._elsewhere):
             terminal.interrupt()
@@ -153,20 +159,18 @@ class PageRun:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(self._names.here(snippet.code))
 
-    def _is_module(self, snippet: Snippet) -> bool:
-        """Whether it is a Python file that no command names as a script."""
+    def _is_unused(self, snippet: Snippet) -> bool:
+        """Whether it is a Python file that no other snippet imports, runs or names."""
         if snippet.kind is not Kind.FILE or snippet.language != "python":
             return False
-        named = re.compile(rf"(^|[\s/]){re.escape(str(snippet.file))}\b", re.MULTILINE)
-        commands = (one for one in self._snippets if one.kind in (Kind.SHELL, Kind.CONSOLE))
-        return not any(named.search(one.code) for one in commands)
+        named = re.compile(rf"\b({re.escape(str(snippet.file))}|{re.escape(_module(snippet))})\b")
+        others = (one for one in self._snippets if one is not snippet and one.kind in _RUN)
+        return not any(named.search(one.code) for one in others)
 
     def _import(self, snippet: Snippet) -> None:
-        module = str(snippet.file).removesuffix(".py").replace("/", ".")
-        command = [sys.executable, "-c", f"import {module}"]
-        with Terminal(command, self._folder, self._environment()) as terminal:
-            status = self._wait(snippet, terminal)
-            _expect(status == 0, snippet, f"import {module} fails", terminal.all_shown())
+        code = f"cd {shlex.quote(str(self._folder))}; python -c 'import {_module(snippet)}'"
+        status = self._shell(snippet, code)
+        _expect(status == 0, snippet, f"import {_module(snippet)} fails", self._printed)
 
     # -- terminals --------------------------------------------------------------------------------
 
@@ -229,7 +233,9 @@ class PageRun:
 
         def stop() -> bool:
             nonlocal pressed
-            workers = 0 if "--burst" in snippet.code else terminal.shown.count("consuming", since)
+            if _ENDS.search(snippet.code):
+                return False
+            workers = terminal.shown.count("consuming", since)
             if workers <= pressed or not self._names.idle(snippet.code, self._text):
                 return False
             pressed += 1
@@ -244,6 +250,10 @@ class PageRun:
         for path in target.rglob("*"):
             if path.is_file():
                 path.write_text(self._names.here(path.read_text()))
+
+
+def _module(snippet: Snippet) -> str:
+    return str(snippet.file).removesuffix(".py").replace("/", ".")
 
 
 def _expect(holds: bool, snippet: Snippet, otherwise: str, shown: str) -> None:
