@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: Pages whose snippets are not looked at here, and why.
 EXCLUDED = {
-    "docs/commands.md": "written by docs/generate.py, of the help that tests/cli looks at",
+    "docs/commands.md": "written by docs/generate.py; tests/cli/test_documentation.py reads it",
     "docs/benchmarks.md": "written by tests/benchmarks, whose tests read it",
 }
 
