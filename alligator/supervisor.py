@@ -97,9 +97,10 @@ class Supervisor:
         configure(self._settings.log_format, self._settings.log_level)
         version = self._client.ping()
         names = ", ".join(self._queues)
-        log.info("consuming %s on %s, processes: %d", names, version, self._settings.processes)
         with ExitStack() as stack:
             stack.enter_context(self._signals)
+            # Not before: whoever reads this may send a signal.
+            log.info("consuming %s on %s, processes: %d", names, version, self._settings.processes)
             if self._settings.reload:
                 stack.enter_context(watching(self._settings.imports, self._signals.ask_to_reload))
             self._selector.register(self._signals, selectors.EVENT_READ)

@@ -125,11 +125,11 @@ class Worker:
         Raises:
             BrokerError: the broker could not be reached at the start, or refused to work.
         """
-        self.starting()
         self._looping = True
         try:
             self._pulse = Pulse(self.gator.client, self._queues, 1, first=_SETTLING_IN)
             with _Wake() as self._wake, self._signals(), beating(self._pulse, self._begun):
+                self.starting()  # whoever reads what that says may send a signal
                 self._loop(self._wake)
         finally:
             self._wake = None

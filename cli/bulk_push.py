@@ -68,7 +68,7 @@ def new_load() -> str:
 def _push(
     session: Session, gator: Gator, source: Source, note: Note, checkpoint: Checkpoint | None
 ) -> int:
-    meter = Meter("lines", session.out.quiet)
+    meter = Meter("lines", session.out.quiet, prints=source.print_ids)
     refusals = _Refusals(session, meter, source.skip_invalid)
     pace = Pace(source.rate)
     sender = Sender(gator, note, checkpoint, session.out if source.print_ids else None, meter)

@@ -191,7 +191,8 @@ def _by_id(
     tally = Tally()
     out: Output | None = session.out
     targets = map(Target, given_ids(choice.ids, choice.ids_from))
-    for changed in _batches(session, targets, _tried(client, act, manner), tally, manner):
+    tried = _tried(client, act, manner)
+    for changed in _batches(session, targets, tried, tally, manner, prints=True):
         if out is None:
             continue
         try:
@@ -301,10 +302,19 @@ def tasks(count: int) -> str:
 
 
 def _batches(
-    session: Session, targets: Iterable[Target], act: Act, tally: Tally, manner: Manner
+    session: Session,
+    targets: Iterable[Target],
+    act: Act,
+    tally: Tally,
+    manner: Manner,
+    prints: bool = False,
 ) -> Iterator[list[str]]:
-    """Change batch after batch; yield the ids of those that were changed."""
-    meter, pace = Meter("tasks", session.out.quiet), Pace(manner.rate)
+    """Change batch after batch; yield the ids of those that were changed.
+
+    Args:
+        prints: the caller prints them.
+    """
+    meter, pace = Meter("tasks", session.out.quiet, prints=prints), Pace(manner.rate)
     source = iter(targets)
     try:
         while batch := _apart(itertools.islice(source, pace.batch(BATCH))):

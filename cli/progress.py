@@ -14,11 +14,21 @@ PAUSE = 0.2
 class Meter:
     """Counts what is done; shows nothing where nobody watches."""
 
-    def __init__(self, what: str, quiet: bool = False, rate: bool = True) -> None:
-        """Begin to count things called `what`, in the plural; `rate` shows how fast they come."""
+    def __init__(
+        self, what: str, quiet: bool = False, rate: bool = True, prints: bool = False
+    ) -> None:
+        """Begin to count things called `what`, in the plural.
+
+        Args:
+            rate: show how fast they come.
+            prints: each is printed on stdout as well. Where that is a terminal, it says how far we
+                have come, and would be written onto our line.
+        """
         self._rate = rate
         self._what = what
         self._watched = is_terminal(sys.stderr) and not quiet
+        if prints and is_terminal(sys.stdout):
+            self._watched = False
         self._began = time.monotonic()
         self._shown = 0.0
         self._start: int | None = None

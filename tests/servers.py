@@ -38,7 +38,7 @@ class Server:
         self.process = subprocess.Popen(
             self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        eventually(lambda: _listens(self.port), f"{self.name} does not answer")
+        eventually(lambda: listens(self.port), f"{self.name} does not answer")
 
 
 def eventually(holds: Callable[[], object], what: str, timeout: float = 20.0) -> None:
@@ -79,7 +79,7 @@ def running(name: str, command: list[str], port_flag: str, *options: str) -> Ite
         server = Server(name, port, whole, process)
         try:
             eventually(
-                lambda p=process, n=port: p.poll() is not None or _listens(n),  # type: ignore[misc]
+                lambda p=process, n=port: p.poll() is not None or listens(n),  # type: ignore[misc]
                 f"{name} neither answers nor exits",
             )
             if process.poll() is None:
@@ -97,7 +97,7 @@ def free_port() -> int:
         return port
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.settimeout(1)
         return probe.connect_ex(("127.0.0.1", port)) == 0

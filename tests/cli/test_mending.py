@@ -47,6 +47,12 @@ class TestRetry:
         assert counts(any_cli.ok(*args)) == (1100, 1100, 0, 0)
         assert set(given_any.states().values()) == {State.WAITING}
 
+    def test_a_terminal_shows_the_ids_and_no_meter_beside_them(
+        self, cli: Cli, given: Given
+    ) -> None:
+        given.failed(given.task("shop.boom", task_id="1"))
+        assert cli.on_terminal("retry", "1") == "1\n"
+
     def test_ids_come_through_a_pipe_and_what_was_left_is_told(
         self, cli: Cli, given: Given
     ) -> None:

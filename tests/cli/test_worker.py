@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -43,6 +44,33 @@ def test_the_log_is_json_when_asked_for(cli: Cli, given: Given) -> None:
     done = cli.process("worker", "--burst", "--log-format", "json", "--log-level", "debug")
     lines = [json.loads(line) for line in done.stderr.splitlines()]
     assert any(line.get("task_id") == "a" for line in lines)
+
+
+#: gator with a log that sends the process a signal as the first line is logged.
+SIGNALLED = """
+import logging, os, sys
+from alligator_cli.main import run
+class Signals(logging.Handler):
+    def emit(self, record):
+        if record.getMessage().startswith("consuming"):
+            os.kill(os.getpid(), {number:d})
+logging.getLogger("alligator.worker").addHandler(Signals())
+sys.exit(run())
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_may_come_as_soon_as_it_says_that_it_consumes(cli: Cli, number: int) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED.format(number=number), "worker"],
+        cwd=cli.folder,
+        env=cli.environment(),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.endswith("stopped\n")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

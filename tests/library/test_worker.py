@@ -247,6 +247,20 @@ def control_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+def test_a_signal_may_come_as_soon_as_it_says_that_it_starts(local: Gator) -> None:
+    class Signalled(Worker):
+        def starting(self) -> None:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    local.task(tasks.nothing)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)  # or a failure would end the tests
+    try:
+        assert Signalled(local, max_tasks=1).run_forever() == 1
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert local.len() == 1
+
+
 def test_a_second_control_c_hands_back_what_runs(
     gator: Gator, notes: Path, control_c: None
 ) -> None:
