@@ -52,7 +52,7 @@ def documents(name: str) -> list[Any]:
 
 
 def docker_lists() -> list[list[str]]:
-    text = (UNITS / "Dockerfile").read_text()
+    text = (UNITS / "Dockerfile").read_text().replace("\\\n", "")
     return [json.loads(found) for found in re.findall(r"CMD (\[.*\])", text)]
 
 
@@ -84,7 +84,10 @@ COMPOSED = documents("compose.yml")[0]["services"]["worker"]
 
 #: Every worker that is started, and the seconds it has between SIGTERM and SIGKILL.
 WORKERS = {
-    "systemd": (shlex.split(SERVICE["ExecStart"]), duration(SERVICE["TimeoutStopSec"])),
+    "systemd": (
+        shlex.split(SERVICE["ExecStart"].replace("\\\n", "")),
+        duration(SERVICE["TimeoutStopSec"]),
+    ),
     "supervisor": (shlex.split(PROGRAM["command"]), float(PROGRAM["stopwaitsecs"])),
     "docker": (docker_lists()[0], DOCKER_STOP),
     "compose": (COMPOSED["command"], duration(COMPOSED["stop_grace_period"])),
@@ -177,7 +180,9 @@ def test_the_service_says_that_it_is_ready_lives_and_stops(tmp_path: Path) -> No
             "WATCHDOG_USEC": str(int(duration(SERVICE["WatchdogSec"]) * 1_000_000)),
             SERVICE["Environment"].partition("=")[0]: str(dsn),
         }
-        with started(here(shlex.split(SERVICE["ExecStart"]), tmp_path), **environment):
+        with started(
+            here(shlex.split(SERVICE["ExecStart"].replace("\\\n", "")), tmp_path), **environment
+        ):
             while {"READY=1", "WATCHDOG=1"} - set(said):
                 said.append(notified.recv(100).decode())
         while "STOPPING=1" not in said:

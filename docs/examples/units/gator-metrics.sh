@@ -1,5 +1,6 @@
 #!/bin/sh
-# Writes gator.prom into the folder that node_exporter --collector.textfile.directory names.
+# Writes gator.prom into a folder, the one that is named to node_exporter with
+# --collector.textfile.directory.
 set -eu
 file="$1/gator.prom"
 trap 'rm -f "$file.$$"' EXIT
