@@ -1,32 +1,34 @@
-"""Every error Alligator raises by itself, and what a task raises to steer it: one tree.
+"""Every error Alligator raises by itself, and what a task raises to steer it.
 
-AlligatorException
-├── MultipleDelayError        delay_by and delay_until on one task
-├── InvalidTask               a push that would not run as it was meant; nothing was queued
-│   ├── UnserialisableTask    arguments that JSON would not bring back equal
-│   ├── NotImportable         a callable that no dotted path leads to
-│   ├── InvalidName           a task id or queue name that no broker could keep
-│   └── BodyTooLarge          over the broker's limit
-├── UndecodableTask           bytes from a broker that are no task
-│   └── BadSignature          where a secret is set: unsigned, altered, or moved
-├── NotAllowed                a call, or a hook, that the allow list does not have
-├── InvalidSetting            an allow list or a secret that is of no use
-├── UnknownModuleError        a task's module cannot be imported
-├── UnknownCallableError      the module has no such callable
-├── TaskFailed                a task failed for good, elsewhere
-├── TaskTimeout               a task ran past its time limit
-├── TaskRunning               a worker holds the task
-├── MissingExtra              a package that an option needs is not installed
-├── Verdict                   raised by a task, to say itself what becomes of it
-│   ├── Snooze                not yet: run it again later; no failure, no retry used
-│   ├── RetryIn               this try failed; the next one in so many seconds
-│   └── GiveUp                failed for good, whatever retries are left
-└── BrokerError
-    ├── InvalidDSN            not a DSN, or a scheme nobody registered
-    ├── MissingDriver         the broker's client library is not installed
-    ├── BrokerUnreachable     no answer; whether the last request was done is unknown
-    ├── BrokerRefused         an answer, and it was no (password, memory, disk, configuration)
-    └── UnsupportedByBroker   this broker cannot do that
+They are one tree::
+
+    AlligatorException
+    ├── MultipleDelayError        delay_by and delay_until on one task
+    ├── InvalidTask               a push that would not run as it was meant; nothing was queued
+    │   ├── UnserialisableTask    arguments that JSON would not bring back equal
+    │   ├── NotImportable         a callable that no dotted path leads to
+    │   ├── InvalidName           a task id or queue name that no broker could keep
+    │   └── BodyTooLarge          over the broker's limit
+    ├── UndecodableTask           bytes from a broker that are no task
+    │   └── BadSignature          where a secret is set: unsigned, altered, or moved
+    ├── NotAllowed                a call, or a hook, that the allow list does not have
+    ├── InvalidSetting            an allow list or a secret that is of no use
+    ├── UnknownModuleError        a task's module cannot be imported
+    ├── UnknownCallableError      the module has no such callable
+    ├── TaskFailed                a task failed for good, elsewhere
+    ├── TaskTimeout               a task ran past its time limit
+    ├── TaskRunning               a worker holds the task
+    ├── MissingExtra              a package that an option needs is not installed
+    ├── Verdict                   raised by a task, to say itself what becomes of it
+    │   ├── Snooze                not yet: run it again later; no failure, no retry used
+    │   ├── RetryIn               this try failed; the next one in so many seconds
+    │   └── GiveUp                failed for good, whatever retries are left
+    └── BrokerError
+        ├── InvalidDSN            not a DSN, or a scheme nobody registered
+        ├── MissingDriver         the broker's client library is not installed
+        ├── BrokerUnreachable     no answer; whether the last request was done is unknown
+        ├── BrokerRefused         an answer, and it was no (password, memory, disk, configuration)
+        └── UnsupportedByBroker   this broker cannot do that
 """
 
 from __future__ import annotations

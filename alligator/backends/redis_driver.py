@@ -42,8 +42,8 @@ NOT_NOW = (
 REMEDIES = {
     "WRONGPASS": "check the user name and password in the DSN",
     "NOAUTH": "the server wants a password: put it in the DSN, redis://:password@host",
-    "NOPERM": "give this user the keys and channels {prefix}:*, EVAL, EVALSHA, BZPOPMIN, GET and "
-    "SUBSCRIBE, with redis+cluster:// CLUSTER SLOTS, and with replicas= WAIT",
+    "NOPERM": "give this user ~{prefix}:* &{prefix}:* +@read +@write +@scripting +@pubsub +time "
+    "-@dangerous +info, with redis+cluster:// +cluster|slots, and with replicas= +wait",
     "OOM": "the server is at maxmemory: drain the queues, drop failed tasks or raise it",
     "MISCONF": "the server cannot write its files: look at its log and the room on its disk",
     "CROSSSLOT": "give this namespace a prefix of its own",
@@ -84,6 +84,9 @@ _CODES = {
 
 #: How a server words NOAUTH, for which redis-py has the class of WRONGPASS.
 _NO_PASSWORD = re.compile("Authentication required|client already authenticated")
+
+#: How a server words NOPERM for what a script does.
+_NO_PERMISSION = "user executing the script can't"
 
 _CODE_IN_TEXT = re.compile(r"\b(" + "|".join([*NOT_NOW, *REMEDIES]) + r")\b")
 
@@ -228,6 +231,8 @@ def code_of(error: Exception) -> str | None:
             code = _CODES[kind.__name__]
             none_given = code == "WRONGPASS" and _NO_PASSWORD.search(str(error))
             return "NOAUTH" if none_given else code
+    if _NO_PERMISSION in str(error):
+        return "NOPERM"
     # Servers before 7 put an error inside a script after "Error running script"; and some have no
     # class in redis-py.
     found = _CODE_IN_TEXT.search(str(error)) if isinstance(error, driver().ResponseError) else None

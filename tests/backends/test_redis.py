@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -36,7 +37,7 @@ from alligator.backends.base import (
     State,
 )
 from alligator.backends.redis_backend import Client
-from alligator.backends.redis_driver import translate
+from alligator.backends.redis_driver import REMEDIES, translate
 from alligator.backends.roster import STALE_KEPT, WorkerRecord, dump_worker
 from alligator.exceptions import (
     BrokerError,
@@ -430,12 +431,30 @@ def test_a_wrong_password_is_refused_and_not_shown(tmp_path: Path, user: str) ->
         right.close()
 
 
-def test_a_user_without_the_rights_is_refused(tmp_path: Path) -> None:
-    with redis_server(tmp_path, *user("~other:* +@all")) as server:
+@pytest.mark.parametrize("rights", ["~other:* +@all", "~* &* +evalsha +eval"])
+def test_a_user_without_the_rights_is_refused(tmp_path: Path, rights: str) -> None:
+    # The second one may send a script, and what the script does is refused.
+    with redis_server(tmp_path, *user(rights)) as server:
         client = Client(server.dsn.replace("//", "//me:pw@"))
-        with pytest.raises(BrokerRefused, match="give this user the keys"):
+        with pytest.raises(BrokerRefused, match=r"NOPERM.*give this user ~\{prefix\}:\*"):
             client.push_many("all", entries(1))
         client.close()
+
+
+def test_the_rights_that_the_refusal_names_are_enough(tmp_path: Path) -> None:
+    rights = re.search(r"~\S+ .*?\+info", REMEDIES["NOPERM"])
+    assert rights is not None
+    with redis_server(tmp_path, *user(rights[0].replace("prefix", "mine"))) as server:
+        client = Client(server.dsn.replace("//", "//me:pw@") + "?prefix=mine")
+        (receipt,) = client.push_many("all", entries(1))
+        client.wait(["all"], 0.1)
+        (lease,) = client.reserve(["all"], 1)
+        assert client.settle([Ack(lease, b"1", 60)]).accepted == [True]
+        assert client.wait_finished(receipt.task_id, 5) == Finished(FinishedState.SUCCESS, b"1")
+        client.close()
+        with redis_py.Redis(port=server.port, username="me", password="pw") as me:  # noqa: SIM117
+            with pytest.raises(redis_errors.NoPermissionError):
+                me.get("somebody-else's")
 
 
 def test_a_database_that_is_not_there_is_refused(redis: Server) -> None:

@@ -1,7 +1,12 @@
-"""Several clients on one empty broker, for each of the four and for Redis in all its shapes."""
+"""Several clients on one empty broker, for each of the four and for Redis in all its shapes.
+
+ALLIGATOR_CONTRACT_DSN names another one instead, with {} where a test puts a word of its own: the
+backend of another package, say, that has to keep the contract too.
+"""
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Iterator
 
@@ -35,11 +40,14 @@ def _tls_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 SHAPES = ["sentinel", "cluster", "tls"]
+OTHER = os.environ.get("ALLIGATOR_CONTRACT_DSN")
 
 
-@pytest.fixture(params=["locmem", "sqlite", "redis", "beanstalk", *SHAPES])
+@pytest.fixture(params=["other"] if OTHER else ["locmem", "sqlite", "redis", "beanstalk", *SHAPES])
 def dsn(request: pytest.FixtureRequest) -> str:
     """A DSN under which several clients see the same tasks."""
+    if OTHER:
+        return OTHER.replace("{}", uuid.uuid4().hex)
     if request.param == "locmem":
         return f"locmem://{uuid.uuid4().hex}"
     if request.param not in SHAPES:

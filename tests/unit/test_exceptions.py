@@ -20,7 +20,8 @@ def drawn() -> list[tuple[str, str]]:
     assert exceptions.__doc__ is not None
     ancestors: list[str] = []
     pairs = []
-    for line in exceptions.__doc__.splitlines():
+    for line in inspect.cleandoc(exceptions.__doc__).splitlines():
+        line = line.removeprefix("    ")  # the drawing is a literal block
         found = re.match(r"((?:│   |    )*)(?:├── |└── )(\w+)", line)
         if found:
             depth = len(found[1]) // 4 + 1
