@@ -28,12 +28,15 @@ from ..servers import beanstalkd_server, redis_server
 from . import deeds
 from .mortal import DEATHS, POINTS
 from .oracle import Event, Kill, Verdict, judge, percentile, seconds
-from .processes import Tree, end, start_producer
+from .processes import COROUTINES, Tree, end, start_producer
 
 #: Seconds that leases last where time ends them.
 LEASE = 2
 
 TREES, PRODUCERS = 3, 2
+
+#: Threads of the children of every third tree; those of the others have their main thread only.
+THREADS = 3
 
 #: Seconds between kills, at most; a tree needs a quarter of one to be back at work.
 PAUSE = 0.2
@@ -44,6 +47,9 @@ DRAIN_SECONDS = 90.0
 
 #: A trial ends with so many problems: more would be the same ones.
 MOST_PROBLEMS = 5
+
+#: How a worker may end that is told something before it is Python's turn to listen.
+DEAF = (-signal.SIGTERM, 128 + signal.SIGTERM, -signal.SIGHUP)
 
 #: What a task of ours may fail of: how that begins.
 EXPECTED_FAILURES = ("worker died: SIGKILL", "worker died: 3 times", "ValueError: as asked")
@@ -99,7 +105,7 @@ class Trial:
         with self._gator, self._watcher:
             try:
                 self._gator.client.ping()
-                self._trees += [self._tree() for _ in range(self._width)]
+                self._trees += [self._tree(at) for at in range(self._width)]
                 self._producers += [self._producer() for _ in range(PRODUCERS)]
                 self._rage()
                 self._stop()
@@ -120,6 +126,8 @@ class Trial:
             (self._kill_stopped_supervisor, 8),
             (self._kill_producer, 10),
             (self._lay_token, 20),
+            (self._reload, 3),
+            (self._stop_one, 3),
         ]
         until = time.monotonic() + self._limit
         while len(self._kills) + self._tokens < self._wanted and not self._hopeless():
@@ -139,7 +147,7 @@ class Trial:
         pid = self._chance.choice(children)
         at = time.monotonic_ns()
         if tree.kill_child(pid):
-            self._kills.append(Kill("child", (pid,), 1, at, time.monotonic_ns()))
+            self._kills.append(Kill("child", (pid,), tree.width, at, time.monotonic_ns()))
 
     def _kill_supervisor(self, seconds: float = 0.0, at: int | None = None) -> None:
         """Kill a supervisor, and by that its children.
@@ -165,7 +173,7 @@ class Trial:
         gone, pid = time.monotonic_ns(), tree.process.pid
         self._kills.append(Kill("supervisor", children, in_flight, killed, gone, pid))
         self._note(tree.complaint(-signal.SIGKILL))
-        self._trees[at] = self._tree()
+        self._trees[at] = self._tree(at)
 
     def _kill_stopped_supervisor(self) -> None:
         # Either all that its children hold ends first, or its leases do too, and others run it.
@@ -186,12 +194,25 @@ class Trial:
             token.touch()
             self._tokens += 1
 
+    def _reload(self) -> None:
+        """Have a worker replace its children, which is no kill and may cost nothing."""
+        with suppress(ProcessLookupError):
+            self._chance.choice(self._trees).process.send_signal(signal.SIGHUP)
+
+    def _stop_one(self) -> None:
+        """Stop a worker as one would; nor is this a kill."""
+        at = self._chance.randrange(len(self._trees))
+        self._trees[at].process.terminate()
+        end(self._trees[at].process, 20)
+        self._note(self._trees[at].complaint(*DEAF))
+        self._trees[at] = self._tree(at)
+
     def _mend(self) -> None:
         """Replace what ended by itself, and say so unless it may."""
         for at, tree in enumerate(self._trees):
             if tree.process.poll() is not None:
-                self._note(tree.complaint())
-                self._trees[at] = self._tree()
+                self._note(tree.complaint(*DEAF))
+                self._trees[at] = self._tree(at)
         for at, producer in enumerate(self._producers):
             if producer.poll() is not None:
                 self._note(f"a producer ended by itself, {producer.returncode}")
@@ -205,8 +226,10 @@ class Trial:
             return running
         return self._most_in_flight
 
-    def _tree(self, *options: str) -> Tree:
-        return Tree(self._dsn, self._folder, *options)
+    def _tree(self, at: int = 0, *options: str) -> Tree:
+        """Start a worker for this place among the trees."""
+        threads = THREADS if at % 3 == 2 else 1
+        return Tree(self._dsn, self._folder, *options, threads=threads)
 
     def _producer(self) -> Process:
         return start_producer(self._dsn, self._folder, next(self._producer_names))
@@ -235,13 +258,12 @@ class Trial:
             tree.process.terminate()
         for tree in self._trees:
             end(tree.process, 20)
-            # A worker that had not begun to work ends by the signal.
-            self._note(tree.complaint(-signal.SIGTERM, 128 + signal.SIGTERM))
+            self._note(tree.complaint(*DEAF))
 
     def _drain(self) -> None:
         until = time.monotonic() + DRAIN_SECONDS
         while self._unsettled() and time.monotonic() < until and not self._hopeless():
-            burst = self._tree("--burst")
+            burst = self._tree(0, "--burst")
             self._trees.append(burst)
             end(burst.process, max(0.0, until - time.monotonic()))
             self._note(burst.complaint())
@@ -270,7 +292,7 @@ class Trial:
     def _deaths(self) -> Iterator[Kill]:
         for line in deeds.lines(self._folder / DEATHS):
             point, pid, at = line.split(" ")
-            yield Kill(point, (int(pid),), 1, int(at), int(at))
+            yield Kill(point, (int(pid),), THREADS + COROUTINES, int(at), int(at))
 
     def _records(self, state: State) -> Iterator[tuple[str, Record]]:
         cursor = None

@@ -6,6 +6,7 @@ reaches the point first removes the token and kills its own process, so each tok
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 import signal
@@ -43,6 +44,15 @@ def work(evidence: str, name: str) -> None:
     """Take a few ms, rarely so long that the tasks behind are handed back."""
     _say(evidence, "started", name)
     time.sleep(0.15 if random.random() < 0.005 else random.uniform(0, 0.006))
+    reach("task")
+    _say(evidence, "finished", name)
+    reach("done")
+
+
+async def work_on_loop(evidence: str, name: str) -> None:
+    """Work as a coroutine."""
+    _say(evidence, "started", name)
+    await asyncio.sleep(random.uniform(0, 0.02))
     reach("task")
     _say(evidence, "finished", name)
     reach("done")

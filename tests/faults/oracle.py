@@ -181,11 +181,12 @@ def recoveries(events: Sequence[Event], kills: Iterable[Kill]) -> list[Recovery]
 
 
 def _running(by_pid: dict[int, list[Event]], kill: Kill) -> Iterable[Event]:
+    """Yield the last start of each task that had not ended when its process did."""
     for pid in kill.pids:
         # Later events of this number are those of another process that was given it.
         until = bisect_right(by_pid[pid], kill.gone, key=lambda event: event.at)
-        if until and by_pid[pid][until - 1].word == "started":
-            yield by_pid[pid][until - 1]
+        last = {event.name: event for event in by_pid[pid][:until]}
+        yield from (event for event in last.values() if event.word == "started")
 
 
 def percentile(recoveries: Sequence[Recovery], share: float) -> float | None:

@@ -25,12 +25,22 @@ SUPERVISORS = re.compile(r'File ".*alligator/supervisor\.py"')
 CHILDS = re.compile(r'File ".*alligator/child\.py"')
 
 
-class Tree:
-    """One `gator worker` with two children, and its log."""
+#: Coroutines that a child runs at once, beside its threads.
+COROUTINES = 4
 
-    def __init__(self, dsn: str, folder: Path, *options: str) -> None:
+
+class Tree:
+    """One `gator worker` with two children, and its log.
+
+    Attributes:
+        width: how many tasks one child runs at once, at most.
+    """
+
+    def __init__(self, dsn: str, folder: Path, *options: str, threads: int = 1) -> None:
         self._log = folder / f"worker-{time.monotonic_ns()}.log"
+        self.width = threads + COROUTINES
         command = [sys.executable, "-m", "alligator", "--dsn", dsn, "worker", "-c", "2"]
+        command += ["--threads", str(threads), "--coroutines", str(COROUTINES)]
         command += ["--log-level", "error", *options]
         self.process = _start(command, self._log, {DIE_AT: str(folder)})
 

@@ -47,6 +47,8 @@ def _task(chance: random.Random, evidence: str, name: str) -> Task:
         return Task().to_call(fragile.work, evidence, name)
     if kind < 0.25:
         return Task(on_start=mortal.before).to_call(mortal.work, evidence, name)
+    if kind < 0.45:
+        return Task().to_call(mortal.work_on_loop, evidence, name)
     return Task(priority=0 if kind < 0.9 else 5).to_call(mortal.work, evidence, name)
 
 
