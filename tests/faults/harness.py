@@ -172,7 +172,7 @@ class Trial:
         tree.end()
         gone, pid = time.monotonic_ns(), tree.process.pid
         self._kills.append(Kill("supervisor", children, in_flight, killed, gone, pid))
-        self._note(tree.complaint(-signal.SIGKILL))
+        self._note(tree.complaint(-signal.SIGKILL, *DEAF))
         self._trees[at] = self._tree(at)
 
     def _kill_stopped_supervisor(self) -> None:
