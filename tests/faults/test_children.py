@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from alligator import Task, memory
 from alligator.backends.base import Ack, Lease
+from alligator.child import peak_bytes
 from alligator.children import FOREVER, Child
 from alligator.execution import encode
 from alligator.settings import WorkerSettings
@@ -220,15 +222,22 @@ def test_what_was_not_even_sent_is_taken_back_before_the_end(
 
 
 def test_want_of_memory_is_suspected_where_processes_of_that_size_would_not_find_room(
-    start_child: Callable[..., Child],
+    start_child: Callable[..., Child], evidence: str
 ) -> None:
-    small = start_child(processes=1)
-    one_of_too_many = start_child(processes=memory.limit() // 2**20)
+    here = peak_bytes(resource.getrusage(resource.RUSAGE_SELF))
+    few, many = 1, memory.limit() // 2**20
+    large, one_of_too_many, small_one_of_too_many = (
+        start_child(processes=number) for number in (few, many, many)
+    )
 
-    for child in (small, one_of_too_many):
+    for child in (large, one_of_too_many):
+        child.give([lease(deeds.grow, evidence, here + 50_000_000)])
+    eventually(lambda: len(noted(evidence, "pid")) == 2, "they have grown")
+    for child in (large, one_of_too_many, small_one_of_too_many):
         child.kill()
         eventually(child.gone, "it is gone")
 
-    assert small.cause_of_death() == "SIGKILL"
+    assert large.cause_of_death() == "SIGKILL"
     wanting = r"SIGKILL, perhaps for want of memory: it had [1-9]\d* MiB"
     assert re.fullmatch(wanting, one_of_too_many.cause_of_death())
+    assert small_one_of_too_many.cause_of_death() == "SIGKILL", "it may be our size that is told"
