@@ -25,6 +25,10 @@ html_title = f"Alligator {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]
 myst_heading_anchors = 3
+# Quotes only: of an option in running text, --check, a dash would make what no command takes.
+smartquotes_action = "q"
+# The theme's own underlines the names of modules, as if they were links.
+pygments_dark_style = "github-dark"
 
 # The docstrings have code between single backticks.
 default_role = "code"
