@@ -176,7 +176,7 @@ class Gator:
             The same tasks, in order.
 
         Raises:
-            As `push`.
+            InvalidTask, BrokerError, Exception: as `push`.
         """
         tasks = list(tasks)
         queued = [task for task in tasks if task.is_async]

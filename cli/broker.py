@@ -9,6 +9,7 @@ from urllib.parse import quote
 import click
 
 from alligator.backends.base import Backend, Capability
+from alligator.backends.five_verbs import FiveVerbBackend
 from alligator.constants import ALL
 from alligator.dsn import redact
 from alligator.exceptions import UnsupportedByBroker
@@ -41,6 +42,11 @@ def open_gator(
     path = session.settings.secret_file
     secret = None if path is None else read_secrets(path, "--secret-file")
     gator = Gator(dsn, ALL if queue is None else queue, allow=allow, secret=secret)
+    if isinstance(gator.client, FiveVerbBackend):
+        raise UnsupportedByBroker(
+            f"{redact(dsn)} is of a backend with five verbs, and gator needs those of a whole one; "
+            "push and run its tasks from a program, or give the DSN of another broker"
+        )
     if Capability.SHARED not in gator.client.capabilities:
         raise UnsupportedByBroker(
             f"{redact(dsn)} lives inside one process, so gator can neither see its tasks nor leave "

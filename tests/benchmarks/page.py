@@ -13,8 +13,8 @@ from .targets import targets
 HEAD = """\
 # Benchmarks
 
-Alligator beside other Python task queues, in one run on one machine. `python -m tests.benchmarks`
-in a checkout repeats it, and writes this page.
+Alligator beside other Python task queues, in one run on one machine. In a checkout,
+`python -m tests.benchmarks{option}` repeats it, and writes this page.
 
 - **Machine:** {where}. Servers on the same machine: {servers}.{busy}
 - **Size:** {size}. Each round, of {rounds}, measures every queue in turn, so that noise hits all
@@ -67,8 +67,14 @@ def _head(results: Results) -> str:
         f"{machine['cpu']}, {machine['cores']} cores, Linux {machine['kernel']}, Python "
         f"{machine['python']}, {machine['at']}"
     )
+    size = about["size"]
     return HEAD.format(
-        where=where, servers=servers, busy=busy, size=about["size"], rounds=about["rounds"]
+        where=where,
+        servers=servers,
+        busy=busy,
+        size=size,
+        option="" if size == "full" else f" --size {size}",
+        rounds=about["rounds"],
     )
 
 

@@ -182,8 +182,12 @@ class PageRun:
             "TERM": "xterm",
             "NO_COLOR": "1",
             "PYTHONDONTWRITEBYTECODE": "1",
-            "GATOR_DSN": self._names.dsn,
+            # Its readers have it set when the page has told them to, and not otherwise.
+            **({"GATOR_DSN": self._names.dsn} if self._tells_to_export() else {}),
         }
+
+    def _tells_to_export(self) -> bool:
+        return any("export GATOR_DSN=" in snippet.code for snippet in self._snippets)
 
     def _shell(self, snippet: Snippet, code: str) -> int:
         with self._terminal(snippet, _KEEP.format(state=self._quoted_state()) + code) as terminal:

@@ -25,10 +25,11 @@ An unknown word, and code that is indented but in no fence, fails the page. Furt
 - A snippet whose first line is `# NAME.EXT`, or with `:caption: NAME.EXT` in a `{code-block}`, is
   written under that name, into the page's folder. A Python file that no other snippet names, by
   its file or its module, is imported at the end.
-- `GATOR_DSN` is an SQLite file, queue.db in the folder. `localhost:6379` and `localhost:11300`
-  become the addresses of a Redis and a beanstalkd of the page's own, any other `localhost:PORT` a
-  free port; `/srv/app` becomes the folder, which has the environment's programs in `.venv/bin`. A
-  page that speaks of `docs/examples` has a copy of it there.
+- `GATOR_DSN` is set, to queue.db in the folder, on pages that tell their readers to export it.
+  `localhost:6379` and `localhost:11300` become the addresses of a Redis and a beanstalkd of the
+  page's own, any other `localhost:PORT` a free port; `/srv/app` becomes the folder, which has the
+  environment's programs in `.venv/bin`. A page that speaks of `docs/examples` has a copy of it
+  there.
 - A worker that would go on (no `--burst`, no `max_tasks`) gets Ctrl-C once no task waits or runs on
   the brokers that its snippet names, or else on any of its page's.
 - In what is compared, ids, times, durations, process ids, numbers with a point, and the width of
