@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -76,7 +77,8 @@ class Rates:
         self._at = 0.0
 
     def of(self, rows: Sequence[dict[str, Any]]) -> dict[str, float | None]:
-        """Return the rates since the last look, None where there was none."""
+        """Return the rates since the last look, None where there was none, or where the totals were
+        set back."""
         now = time.monotonic()
         totals = {
             row["queue"]: row["done_total"] + row["failed_total"]
@@ -87,7 +89,7 @@ class Rates:
             row["queue"]: round(
                 (totals[row["queue"]] - self._last[row["queue"]]) / (now - self._at), 3
             )
-            if row["queue"] in self._last and row["queue"] in totals
+            if self._last.get(row["queue"], math.inf) <= totals.get(row["queue"], -1)
             else None
             for row in rows
         }

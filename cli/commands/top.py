@@ -64,14 +64,17 @@ def command(session: Session, queue: str | None, every: float) -> int:
         raise click.UsageError(
             "gator top needs a terminal, and here is none; gator stats --watch does not"
         )
-    gator = open_gator(session)
+    gator = open_gator(session, closes=False)
     # The one way to tell Textual.
     os.environ.pop("NO_COLOR", None)
     if not wants_color(sys.stdout, session.out.color):
         os.environ["NO_COLOR"] = "1"
     where = redact(gator.conn_string)
     screen = Top(gator, where=where, every=every, queue=queue, secrets=session.secrets)
-    code = asyncio.run(_run(screen))
+    try:
+        code = asyncio.run(_run(screen))
+    finally:
+        screen.close()
     if screen.return_value is not None:
         raise screen.return_value
     return code

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from queue import SimpleQueue
 from typing import Any, TypeVar
 
@@ -25,9 +25,17 @@ class Line:
 
     async def __call__(self, call: Callable[[], T]) -> T:
         """Make a call and return what it returns, or raise what it raises."""
+        return await asyncio.wrap_future(self._put(call))
+
+    def end(self, call: Callable[[], None], patience: float) -> None:
+        """Make a last call when the one before has ended, waiting no longer than `patience`
+        seconds for it."""
+        wait([self._put(call)], patience)
+
+    def _put(self, call: Callable[[], T]) -> Future[T]:
         future: Future[T] = Future()
         self._calls.put((call, future))
-        return await asyncio.wrap_future(future)
+        return future
 
     def _serve(self) -> None:
         while True:
