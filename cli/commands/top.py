@@ -65,9 +65,10 @@ def command(session: Session, queue: str | None, every: float) -> int:
             "gator top needs a terminal, and here is none; gator stats --watch does not"
         )
     gator = open_gator(session, closes=False)
+    colored = wants_color(sys.stdout, session.out.color)
     # The one way to tell Textual.
     os.environ.pop("NO_COLOR", None)
-    if not wants_color(sys.stdout, session.out.color):
+    if not colored:
         os.environ["NO_COLOR"] = "1"
     where = redact(gator.conn_string)
     screen = Top(gator, where=where, every=every, queue=queue, secrets=session.secrets)

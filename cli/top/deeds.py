@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from alligator.backends.base import Backend, Capability, Mended, State
+from alligator.backends.base import Backend, Mended, State
 
 from ..commands import cancel, retry
 from ..mending import REASONS, Verb, tasks
@@ -38,7 +38,6 @@ def toggle_pause(client: Backend, queue: str) -> str:
     Raises:
         UnsupportedByBroker: it has no pauses.
     """
-    client.require(Capability.PAUSE)
     if queue in client.paused():
         client.resume(queue)
         return f"queue {queue!r} is resumed"

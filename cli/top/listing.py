@@ -58,13 +58,11 @@ class Listing(DataTable[Text]):
     def _lay_out(self, cursor: int) -> None:
         widths, body = self._fitted()
         laid_out = (list(widths.items()), body)
-        # What moves the cursor here is nobody's wish.
-        with self.prevent(DataTable.RowHighlighted):
-            if laid_out != self._laid_out:
-                self._laid_out = laid_out
-                self._fill(widths, body)
-            if 0 <= cursor != self.cursor_row:
-                self.move_cursor(row=cursor)
+        if laid_out != self._laid_out:
+            self._laid_out = laid_out
+            self._fill(widths, body)
+        if 0 <= cursor != self.cursor_row:
+            self.move_cursor(row=cursor)
 
     def _fill(self, widths: Mapping[str, int], body: Sequence[Sequence[str]]) -> None:
         self.clear(columns=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from textual.events import Key
 
 from alligator.backends.base import Counts, State
 from alligator.backends.locmem_backend import Client as LocmemClient
@@ -53,6 +54,11 @@ class Person:
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
 
+    def type_fast(self, text: str) -> None:
+        """Press keys before the first one has had its effect."""
+        for char in text:
+            self.top.post_message(Key("slash" if char == "/" else char, char))
+
     async def sees(self, *texts: str) -> None:
         await self.until(lambda: all(text in self.screen() for text in texts), f"{texts}")
 
@@ -81,15 +87,16 @@ def look(
         with closing(top):
             async with top.run_test(size=size) as pilot:
                 await does(Person(top, pilot))
-                top.workers.cancel_all()
+                if top.return_code is None:
+                    top.exit()
         return top
 
     return asyncio.run(run())
 
 
-def a_worker(name: str = "h:1") -> WorkerRecord:
+def a_worker(name: str = "h:1", queue: str = "all") -> WorkerRecord:
     running = (Running("t", "all", "shop.slow", time.time() - 65),)
-    return WorkerRecord(name, "h", 1, ("all",), 2, time.time(), running=running, done=7, failed=1)
+    return WorkerRecord(name, "h", 1, (queue,), 2, time.time(), running=running, done=7, failed=1)
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -130,6 +137,8 @@ class TestWhatIsThere:
             await person.sees("failed tasks of queue 'all': 0")
             given_any.failed(task_id)
             await person.sees("failed tasks of queue 'all': 1", "ValueError: no way")
+            given_any.task("shop.boom", queue="another")
+            await person.sees("another")
 
         look(any_cli.dsn, does)
 
@@ -138,6 +147,10 @@ class TestWhatIsThere:
 
         async def does(person: Person) -> None:
             await person.sees("failed tasks of queue 'mail': 0")
+            assert [line.split()[0] for line in person.screen().split("\n")[4:7:2]] == [
+                "all",
+                "mail",
+            ]
 
         look(cli.dsn, does, queue="mail")
 
@@ -193,6 +206,21 @@ class TestChoosing:
 
         look(cli.dsn, does)
 
+    def test_the_cursor_stays_with_its_row(self, cli: Cli, given: Given) -> None:
+        given.failed(given.task("shop.boom", task_id="older", queue="mail"))
+
+        async def does(person: Person) -> None:
+            await person.sees("failed tasks of queue 'mail': 1", "older")
+            given.failed(given.task("shop.boom", task_id="newer", queue="mail"))
+            given.failed(given.task("shop.boom", queue="all"))
+            await person.sees("failed tasks of queue 'mail': 2", "newer", "all")
+            await person.press("r")
+            await person.sees("task older retried")
+            await person.press("left")
+            await person.sees("failed tasks of queue 'all': 1")
+
+        look(cli.dsn, does)
+
     def test_states_go_round(self, any_cli: Cli, given_any: Given) -> None:
         given_any.task("shop.add")
 
@@ -228,6 +256,8 @@ class TestChoosing:
             await person.press("slash", "[", "t", "]", "i", "m", "e", "slash")
             await person.sees("1 of 3 with '[t]ime/'")
             assert ids(person) == ["3"]
+            await person.press("escape", "slash", "[", "s", "]", "h")
+            await person.sees("0 of 3 with '[s]h'")
             await person.press("escape", "slash", *"Time")
             await person.sees("1 of 3 with 'Time'")
             assert ids(person) == ["1"]
@@ -239,7 +269,7 @@ class TestChoosing:
 
         async def does(person: Person) -> None:
             await person.sees("failed tasks of queue 'all': 1")
-            await person.press("slash", *"rpdacyq")
+            person.type_fast("/rpdacyq")
             await person.sees("0 of 1 with 'rpdacyq'")
 
         look(cli.dsn, does)
@@ -353,7 +383,8 @@ class TestMending:
             for no in ("escape", "n", "q"):
                 await person.press("c")
                 await person.sees(f"Take task {task_id} off its queue for good?")
-                await person.press("x", no)
+                await person.press("x")
+                person.type_fast(2 * no) if no == "n" else await person.press(no)
                 await person.sees("waiting tasks of queue 'all': 1")
             assert given_any.states() == {task_id: State.WAITING}
             await person.press("c")
@@ -406,26 +437,26 @@ class TestMending:
 
         async def does(person: Person) -> None:
             await person.sees("failed tasks of queue 'all': 1")
-            await person.press("d", "d")
+            person.type_fast("dd")
             await person.sees("Remove 1 failed task")
-            await person.press("escape", "escape")
+            await person.press("escape")
             await person.sees("failed tasks of queue 'all': 1")
-            assert len(person.top.screen_stack) == 1
 
         look(cli.dsn, does)
 
     def test_pause_and_resume(self, full_dsn: str) -> None:
         given = given_on(full_dsn)
-        given.task("shop.add", queue="mail")
+        name = "reports-weekly"
+        given.task("shop.add", queue=name)
+        given.client.beat(a_worker(queue=name), 60)
 
         async def does(person: Person) -> None:
-            await person.sees("mail")
+            await person.sees(name)
             await person.press("p")
-            await person.sees("queue 'mail' is paused")
-            assert given.client.paused() == ["mail"]
-            await person.until(lambda: "paused" in person.screen().splitlines()[2], "it is shown")
+            await person.sees(f"queue '{name}' is paused", "oldest_age  paused")
+            assert given.client.paused() == [name]
             await person.press("p")
-            await person.sees("queue 'mail' is resumed")
+            await person.sees(f"queue '{name}' is resumed")
             assert given.client.paused() == []
 
         look(full_dsn, does, size=(60, 24))
@@ -466,14 +497,15 @@ class TestTroubles:
     def test_one_that_hangs_holds_up_neither_keys_nor_the_end(self, tmp_path: Path) -> None:
         with redis_server(tmp_path) as server:
             given = given_on(server.dsn)
-            given.task("shop.add")
+            given.failed(given.task("shop.boom"))
             given.client.close()
 
             async def does(person: Person) -> None:
-                await person.sees("failed tasks of queue 'all': 0")
+                await person.sees("failed tasks of queue 'all': 1", "shop.boom")
                 os.kill(server.process.pid, signal.SIGSTOP)
                 await person.press("s")
                 await person.sees("waiting tasks of queue 'all'")
+                assert "shop.boom" not in person.screen()
                 await person.press("q")
 
             began = time.monotonic()
@@ -515,23 +547,33 @@ class TestTheCommand:
         self, cli: Cli, given: Given, ended_by: bytes | signal.Signals, code: int
     ) -> None:
         given.task("shop.add", queue="mail")
-        cli.env["NO_COLOR"] = "1"
-        shown, ended = on_terminal(cli, ended_by)
+        shown, ended = on_terminal(cli, "mail", ended_by)
         assert "mail" in shown
         assert ended == code
         before, _, after = shown.rpartition("\x1b[?1049l")
         assert "\x1b[?1049h" in before
         assert not re.sub(r"\x1b\[[?<>=0-9;]*[a-zA-Z]", "", after).strip()
         assert "\x1b[?25h" in shown[-100:]
-        assert not re.search(r"\x1b\[[0-9;]*[349][0-8](;[0-9;]+)?m", shown.replace("39;49", ""))
+
+    def test_colour_comes_and_goes_as_elsewhere(self, cli: Cli, given: Given) -> None:
+        for _ in range(2):  # the one under the cursor has the cursor's colour
+            given.failed(given.task("shop.boom", queue="mail"))
+        red = re.compile(r"\x1b\[(?:[0-9;]*;)?31[;m]")
+        assert red.search(on_terminal(cli, "no way", b"q")[0])
+        assert not red.search(on_terminal(cli, "no way", b"q", "--no-color")[0])
+        cli.env["NO_COLOR"] = "1"
+        assert not red.search(on_terminal(cli, "no way", b"q")[0])
+        assert red.search(on_terminal(cli, "no way", b"q", "--color")[0])
 
 
-def on_terminal(cli: Cli, ended_by: bytes | signal.Signals) -> tuple[str, int]:
-    """Run gator top on a terminal of 80 columns until a queue is shown and it is ended; return
+def on_terminal(
+    cli: Cli, awaited: str, ended_by: bytes | signal.Signals, *args: str
+) -> tuple[str, int]:
+    """Run gator top on a terminal of 80 columns until a text is shown and it is ended; return
     what it wrote, and its exit code."""
     master, slave = pty.openpty()
     shown = b""
-    with cli.start("top", stdin=slave, stdout=slave, stderr=slave) as process:
+    with cli.start("top", *args, stdin=slave, stdout=slave, stderr=slave) as process:
         os.close(slave)
         os.set_blocking(master, False)
 
@@ -545,7 +587,7 @@ def on_terminal(cli: Cli, ended_by: bytes | signal.Signals) -> tuple[str, int]:
                 return True
             return process.poll() is not None
 
-        eventually(lambda: read() or b"mail" in shown, "the queue")
+        eventually(lambda: read() or awaited.encode() in shown, awaited)
         if isinstance(ended_by, bytes):
             os.write(master, ended_by)
         else:
