@@ -18,7 +18,7 @@ QUEUE_COLUMNS = Columns(
     key="queue",
     brief=("queue", *STATES, "oldest_age", "paused"),
     long={"queue": 20},
-    optional=("running", "oldest_age", "paused", "delayed", "blocked", "retrying"),
+    optional=("paused", "running", "oldest_age", "delayed", "blocked", "retrying"),
     words={"oldest_age": in_short, "paused": lambda paused: "paused" if paused else ""},
 )
 
@@ -28,7 +28,7 @@ STATS_COLUMNS = Columns(
     key="queue",
     brief=("queue", *STATES, "oldest_age", "rate", "workers", "paused"),
     long=QUEUE_COLUMNS.long,
-    optional=("running", "rate", "oldest_age", "workers", *QUEUE_COLUMNS.optional[2:]),
+    optional=("paused", "running", "rate", "oldest_age", "workers", *QUEUE_COLUMNS.optional[3:]),
     words=QUEUE_COLUMNS.words,
 )
 

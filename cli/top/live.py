@@ -19,11 +19,12 @@ from alligator.exceptions import AlligatorException
 from alligator.gator import Gator
 
 from ..errors import describe, escaped, redacted
+from ..queue_rows import STATS_COLUMNS
 from .dialogs import Keys
 from .layout import CSS, KEYS
 from .line import Line
 from .listing import Listing
-from .looks import QUEUE_COLUMNS, TASK_COLUMNS, WORKER_COLUMNS, Looker, Overview, Sight, Tasks
+from .looks import TASK_COLUMNS, WORKER_COLUMNS, Looker, Overview, Sight, Tasks
 
 T = TypeVar("T")
 
@@ -76,7 +77,7 @@ class Live(App[Exception | None]):
 
     def compose(self) -> ComposeResult:
         yield Static(Text(self._where), id="where", classes="caption")
-        yield Listing(QUEUE_COLUMNS, id="queues")
+        yield Listing(STATS_COLUMNS, id="queues")
         yield Static(id="at_work", classes="caption")
         yield Listing(WORKER_COLUMNS, id="workers")
         yield Static(id="in_sight", classes="caption")

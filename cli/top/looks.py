@@ -12,7 +12,7 @@ from alligator.backends.base import Backend, Capability, Record, State
 
 from .. import worker_rows
 from ..output import Columns
-from ..queue_rows import SAMPLE, STATS_COLUMNS, Rates, listed_workers, queue_rows, with_rates
+from ..queue_rows import SAMPLE, Rates, listed_workers, queue_rows, with_rates
 from ..selection import PAGE, Filter
 from ..types import in_short
 from ..views import row_of
@@ -25,9 +25,6 @@ TASK_COLUMNS = Columns(
     optional=("worker", "args"),
 )
 
-
-#: As gator stats has them, but that a queue is paused has to be seen.
-QUEUE_COLUMNS = replace(STATS_COLUMNS, optional=("paused", *STATS_COLUMNS.optional))
 
 #: As gator workers has them, without what changes at each beat.
 WORKER_COLUMNS = replace(
