@@ -36,7 +36,7 @@ EASE = 4
 PATIENCE = 0.5
 
 
-class Nothing(Exception):
+class NotDone(Exception):
     """The broker did not do it, and the screen says why."""
 
 
@@ -114,7 +114,7 @@ class Live(App[Exception | None]):
         if self._queue is None and rows:
             self._queue = str(max(rows, key=lambda row: row["failed"])["queue"])
         self.query_one("#queues", Listing).fill(rows, self._queue)
-        self._say("#where", f"{self._where}  {time.strftime('%H:%M:%S')}")
+        self._say("#where", f"{time.strftime('%H:%M:%S')}  {self._where}")
         listing = self.query_one("#workers", Listing)
         listing.display = bool(workers)
         if workers is None:
@@ -154,7 +154,7 @@ class Live(App[Exception | None]):
             try:
                 await self._look()
                 self._trouble = ""
-            except Nothing as error:
+            except NotDone as error:
                 self._trouble = str(error)
             self._show_status()
             pause = max(self._every, EASE * (time.monotonic() - began))
@@ -177,13 +177,13 @@ class Live(App[Exception | None]):
         """Have the broker called.
 
         Raises:
-            Nothing: it refused, cannot, or did not answer.
+            NotDone: it refused, cannot, or did not answer.
         """
         try:
             return await self._line(call)
         except (AlligatorException, click.ClickException) as error:
             message = redacted(describe(error)[0], self._secrets)
-            raise Nothing(escaped(message, keep="")) from error
+            raise NotDone(escaped(message, keep="")) from error
         except Exception as error:
             self.exit(error, 1)
             raise asyncio.CancelledError from error
@@ -208,7 +208,7 @@ class Live(App[Exception | None]):
         self._tell("…")
         try:
             return await self._ask(call)
-        except Nothing as error:
+        except NotDone as error:
             self._tell(f"Error: {error}")
             return None
 
