@@ -31,6 +31,7 @@ COMMANDS = {
     "load": "Bring back tasks that dump, or drop --backup, wrote.",
     "queues": "List the queues and how many tasks are in which state.",
     "stats": "Show how the queues are doing.",
+    "top": "Watch queues, workers and tasks, and mend them.",
     "pause": "Have no worker take tasks from a queue.",
     "resume": "Have workers take tasks from a paused queue again.",
     "drain": "Wait until a queue is empty.",

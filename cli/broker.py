@@ -25,12 +25,16 @@ OWN = "default"
 
 
 def open_gator(
-    session: Session, queue: str | None = None, allow: Sequence[str] | None = None
+    session: Session,
+    queue: str | None = None,
+    allow: Sequence[str] | None = None,
+    closes: bool = True,
 ) -> Gator:
     """Return a Gator on a queue (None: the default one), closed when the command ends.
 
     Args:
         allow: what may run; None leaves it to the environment.
+        closes: False leaves the closing to the caller.
 
     Raises:
         UsageError: a DSN file that is of no use.
@@ -52,7 +56,8 @@ def open_gator(
             f"{redact(dsn)} lives inside one process, so gator can neither see its tasks nor leave "
             "any there; give the DSN of a broker that processes share, such as sqlite:///queue.db"
         )
-    click.get_current_context().call_on_close(gator.client.close)
+    if closes:
+        click.get_current_context().call_on_close(gator.client.close)
     return gator
 
 

@@ -103,7 +103,7 @@ class Output:
                 write([_text(row[name]) for name in names])
         elif self.format == "tsv" or (self.format is None and not is_terminal(sys.stdout)):
             for row in rows:
-                self.line("\t".join(_cells(row, names)))
+                self.line("\t".join(cells(row, names)))
         else:
             self._tables(rows, columns, names)
         return next(counted)
@@ -128,7 +128,7 @@ class Output:
         elif format == "csv":
             self.rows([record], Columns(names))
         elif format is None and is_terminal(sys.stdout):
-            sys.stdout.writelines(f"{line}\n" for line in _block(shown))
+            sys.stdout.writelines(f"{line}\n" for line in block(shown))
         else:
             pairs = [{"field": name, "value": value} for name, value in shown.items()]
             Output(format, color=self.color).rows(pairs, Columns(("field", "value")))
@@ -154,9 +154,9 @@ class Output:
         format = "simple" if self.format == "table" else self.format
         while chunk := list(itertools.islice(rows, TABLE_ROWS)):
             if format is not None:
-                self.line(table(names, [_cells(row, names) for row in chunk], format, color))
+                self.line(table(names, [cells(row, names) for row in chunk], format, color))
             else:
-                texts = [_cells(row, names, columns.words) for row in chunk]
+                texts = [cells(row, names, columns.words) for row in chunk]
                 self.line(fitted_table(names, texts, fit, color))
 
 
@@ -177,10 +177,10 @@ def is_terminal(stream: IO[str]) -> bool:
     return stream.isatty()
 
 
-def _cells(
+def cells(
     row: Row, names: Iterable[str], words: Mapping[str, Callable[[Any], str]] | None = None
 ) -> list[str]:
-    """The fields named, each as text that stays in its cell."""
+    """Return the fields named, each as text that stays in its cell."""
     words = words or {}
     return [_escaped(words.get(name, _text)(row[name])) for name in names]
 
@@ -224,15 +224,15 @@ def _harmless(text: str) -> str:
     )
 
 
-def _block(record: Row, indent: str = "") -> Iterator[str]:
-    """Lines of "name: value" for a person; parts that are records, and long texts, go below."""
+def block(record: Row, indent: str = "") -> Iterator[str]:
+    """Yield lines of "name: value" for a person; records and long texts within go below."""
     width = max((len(name) for name in record), default=0) + 1
     for name, value in record.items():
         parts = value if isinstance(value, list) and value else []
         if all(isinstance(part, dict) for part in parts) and parts:
             for number, part in enumerate(parts, 1):
                 yield f"{indent}{name} {number}:"
-                yield from _block(part, indent + "  ")
+                yield from block(part, indent + "  ")
             continue
         text = _harmless(_text(value)).rstrip("\n")
         if "\n" in text:

@@ -18,7 +18,7 @@ _GAP = 2
 #: Cells of a column that can be missed.
 _NOTHING = {"", "0", "{}", "[]"}
 
-_STATE_COLORS = {"failed": "red", "retrying": "yellow", "running": "green"}
+STATE_COLORS = {"failed": "red", "retrying": "yellow", "running": "green"}
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,24 @@ def table(names: Sequence[str], rows: list[list[str]], format: str, color: bool)
 
 def fitted_table(names: Sequence[str], rows: list[list[str]], fit: Fit, color: bool) -> str:
     """Return the rows as a table no wider than the terminal, if its ids leave it the room."""
-    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
-    if not fit.all_columns:
-        columns = {name: cells for name, cells in columns.items() if any(cells)}
-    widths = _widths(columns, fit, shutil.get_terminal_size().columns)
-    cut = [[_cut(cell, width) for cell in columns[name]] for name, width in widths.items()]
-    body = [list(row) for row in zip(*cut, strict=True)]
+    widths, body = fitted(names, rows, fit, shutil.get_terminal_size().columns)
     rules = ["-" * width for width in widths.values()]
     # The head goes in as rows: tabulate makes a column two characters wider than its heading.
     lines = [list(widths), rules, *(_colored(list(widths), body) if color else body)]
     return tabulate(lines, tablefmt="plain", disable_numparse=True)
+
+
+def fitted(
+    names: Sequence[str], rows: Sequence[Sequence[str]], fit: Fit, room: int
+) -> tuple[dict[str, int], list[list[str]]]:
+    """Return the columns that fit into `room` characters, each with its width, and the rows with
+    their cells cut to these."""
+    columns = dict(zip(names, zip(*rows, strict=True), strict=True))
+    if not fit.all_columns:
+        columns = {name: cells for name, cells in columns.items() if any(cells)}
+    widths = _widths(columns, fit, room)
+    cut = [[_cut(cell, width) for cell in columns[name]] for name, width in widths.items()]
+    return widths, [list(row) for row in zip(*cut, strict=True)]
 
 
 def _widths(columns: Mapping[str, Sequence[str]], fit: Fit, room: int) -> dict[str, int]:
@@ -123,6 +131,6 @@ def _colored(names: Sequence[str], rows: list[list[str]]) -> list[list[str]]:
         return rows
     place = names.index("state")
     return [
-        [*row[:place], click.style(row[place], fg=_STATE_COLORS.get(row[place])), *row[place + 1 :]]
+        [*row[:place], click.style(row[place], fg=STATE_COLORS.get(row[place])), *row[place + 1 :]]
         for row in rows
     ]

@@ -91,11 +91,15 @@ def peek(
         ForeignRows: some of them cannot be read.
     """
     order, beyond = ("DESC", "<") if reverse else ("ASC", ">")
-    after = "" if cursor is None else f"AND (rank, seq) {beyond} (?, ?)"
+    # `(rank, seq) > (?, ?)` says the same, but SQLite finds only the rank in the index, and goes
+    # through all tasks of that rank, which is that of their priority, up to the seq.
+    after = ["1"]
+    if cursor is not None:
+        after = [f"rank = ?4 AND seq {beyond} ?5", f"rank {beyond} ?4"]
+    parts = (f"{_RECORD} WHERE state = ?1 AND queue = ?2 AND {one}" for one in after)
     rows = connection.execute(
-        f"{_RECORD} WHERE state = ? AND queue = ? {after}"
-        f" ORDER BY rank {order}, seq {order} LIMIT ?",
-        (STATES.index(state), queue, *_place(cursor), limit + 1),
+        f"{' UNION ALL '.join(parts)} ORDER BY rank {order}, seq {order} LIMIT ?3",
+        (STATES.index(state), queue, limit + 1, *_place(cursor)),
     ).fetchall()
     last = rows[limit - 1] if len(rows) > limit > 0 else None
     return Page(

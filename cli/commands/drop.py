@@ -34,6 +34,8 @@ gator drop -q mail --state failed --yes
 gator drop -q mail --task 'app.mail.*' --backup mail.ndjson
 """
 
+UNDROPPABLE = "a running task cannot be dropped, only waited for"
+
 
 @click.command("drop", cls=Command, examples=EXAMPLES, surplus="Name the queue with -q.")
 @queue_options
@@ -54,7 +56,7 @@ def command(session: Session, /, backup: str | None, **options: Any) -> int:
     """
     choice, manner = chosen({"ids": (), "ids_from": None, **options})
     if State.RUNNING in choice.states:
-        raise click.UsageError("--state running: a running task cannot be dropped, only waited for")
+        raise click.UsageError(f"--state running: {UNDROPPABLE}")
     if not (manner.yes or manner.dry_run or sys.stdin.isatty()):
         raise click.UsageError("drop removes tasks for good, and nobody is here to ask; add --yes")
     gator = open_gator(session)
@@ -71,7 +73,7 @@ def command(session: Session, /, backup: str | None, **options: Any) -> int:
     matched = sum(1 for _ in found()) if choice.wanted else _count(client, queues, states)
     if matched and not (manner.yes or manner.dry_run):
         what = " or ".join(choice.states) if not choice.wanted else "matching"
-        if not _confirmed(matched, what, queues):
+        if not click.confirm(question(matched, what, queues), err=True):
             session.out.note("nothing was removed")
             return FAILED
     if manner.dry_run:
@@ -112,7 +114,8 @@ def _count(client: Backend, queues: Sequence[str], states: Iterable[State]) -> i
     return sum(getattr(one, state.value) for one in counts for state in states)
 
 
-def _confirmed(matched: int, what: str, queues: Sequence[str]) -> bool:
+def question(matched: int, what: str, queues: Sequence[str]) -> str:
+    """Word what is asked before tasks are removed; `what` is said of them: "failed", or ""."""
     tasks = " ".join(filter(None, (what, "task" if matched == 1 else "tasks")))
     where = f"queue {queues[0]!r}" if len(queues) == 1 else f"{len(queues)} queues"
-    return click.confirm(f"Remove {matched} {tasks} of {where} for good?", err=True)
+    return f"Remove {matched} {tasks} of {where} for good?"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from alligator.backends.base import Backend, Capability, Record, State
+from alligator.gator import Gator
 
 from ..broker import open_gator
 from ..completing import task_ids
@@ -30,12 +33,20 @@ def command(session: Session, task_id: str) -> None:
 
     It is found in whichever queue holds it; none of its code is imported.
     """
-    gator = open_gator(session)
+    session.out.record(details(open_gator(session), task_id))
+
+
+def details(gator: Gator, task_id: str) -> dict[str, Any]:
+    """Return everything known about a task, as TASK_DETAILS.
+
+    Raises:
+        NotFound: no queue has it.
+    """
     client = gator.client
     record = client.find(task_id)
     if record is None:
         raise no_such_task(client, task_id)
-    session.out.record(details_of(record, _states(client, record), signature_of(gator, record)))
+    return details_of(record, _states(client, record), signature_of(gator, record))
 
 
 def _states(client: Backend, record: Record) -> dict[str, str]:

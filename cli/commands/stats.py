@@ -11,14 +11,22 @@ from typing import Any
 import click
 
 from alligator.backends.base import Backend, Capability
-from alligator.backends.roster import WorkerRecord
 from alligator.body import call_name
 
 from ..broker import open_client
 from ..exposition import exposition
 from ..options import Command
 from ..output import Columns
-from ..queue_rows import QUEUE_COLUMNS, queue_names, queue_rows
+from ..queue_rows import (
+    SAMPLE,
+    STATS_COLUMNS,
+    Rates,
+    listed_workers,
+    queue_names,
+    queue_rows,
+    with_rates,
+    workers_of,
+)
 from ..selection import Filter, chosen_states, queues_option, records
 from ..session import Session, pass_session
 from ..types import STATES, choice
@@ -32,21 +40,10 @@ gator stats --watch --every 1s
 gator stats --format prometheus
 """
 
-#: Seconds between the two looks that a rate is made of, where nothing is watched.
-SAMPLE = 0.5
-
-COLUMNS = Columns(
-    names=(*QUEUE_COLUMNS.names, "rate", "workers"),
-    key="queue",
-    brief=("queue", *STATES, "oldest_age", "rate", "workers", "paused"),
-    long=QUEUE_COLUMNS.long,
-    optional=("running", "rate", "oldest_age", "workers", *QUEUE_COLUMNS.optional[2:]),
-    words=QUEUE_COLUMNS.words,
-)
 TASK_COLUMNS = Columns(names=("task", *STATES), key="task", long={"task": 30})
 
 
-@click.command("stats", cls=Command, examples=EXAMPLES, fields=COLUMNS.names)
+@click.command("stats", cls=Command, examples=EXAMPLES, fields=STATS_COLUMNS.names)
 @queues_option
 @click.option(
     "--by",
@@ -78,17 +75,15 @@ def command(session: Session, queues: tuple[str, ...], by: str, watch: bool, eve
 
 
 def _by_queue(session: Session, client: Backend, queues: Sequence[str], watched: bool) -> Any:
-    rates = _Rates()
+    rates = Rates()
     counted = Capability.TOTALS in client.capabilities
     if counted and not watched and rates.of(queue_rows(client, queues)):
         time.sleep(SAMPLE)
 
     def show() -> None:
         rows = queue_rows(client, queues)
-        rate, count = rates.of(rows), _workers_of(_workers(client), rows)
-        for row in rows:
-            row |= {"rate": rate[row["queue"]], "workers": count[row["queue"]]}
-        if not session.out.rows(rows, COLUMNS):
+        rows = with_rates(rows, rates.of(rows), listed_workers(client))
+        if not session.out.rows(rows, STATS_COLUMNS):
             session.out.note("no queue holds a task")
 
     return show
@@ -97,8 +92,8 @@ def _by_queue(session: Session, client: Backend, queues: Sequence[str], watched:
 def _for_prometheus(session: Session, client: Backend, queues: Sequence[str]) -> Any:
     def show() -> None:
         rows = queue_rows(client, queues)
-        workers = _workers(client)
-        count = _workers_of(workers, rows)
+        workers = listed_workers(client)
+        count = workers_of(workers, rows)
         session.out.line(
             exposition([{**row, "workers": count[row["queue"]]} for row in rows], workers)
         )
@@ -125,44 +120,3 @@ def _by_task(session: Session, client: Backend, queues: Sequence[str]) -> Any:
             session.out.note("no queue holds a task")
 
     return show
-
-
-class _Rates:
-    """How many tasks of each queue end a second, from one look to the next."""
-
-    def __init__(self) -> None:
-        self._last: dict[str, int] = {}
-        self._at = 0.0
-
-    def of(self, rows: Sequence[dict[str, Any]]) -> dict[str, float | None]:
-        """Return the rates since the last look, None where there was none."""
-        now = time.monotonic()
-        totals = {
-            row["queue"]: row["done_total"] + row["failed_total"]
-            for row in rows
-            if row["done_total"] is not None
-        }
-        rates = {
-            row["queue"]: round(
-                (totals[row["queue"]] - self._last[row["queue"]]) / (now - self._at), 3
-            )
-            if row["queue"] in self._last and row["queue"] in totals
-            else None
-            for row in rows
-        }
-        self._last, self._at = totals, now
-        return rates
-
-
-def _workers(client: Backend) -> list[WorkerRecord] | None:
-    return client.workers() if Capability.WORKERS in client.capabilities else None
-
-
-def _workers_of(
-    workers: Sequence[WorkerRecord] | None, rows: Sequence[dict[str, Any]]
-) -> dict[str, int | None]:
-    """Return how many live workers take from each queue; None where the broker cannot tell."""
-    if workers is None:
-        return {row["queue"]: None for row in rows}
-    live = [worker for worker in workers if not worker.stale]
-    return {row["queue"]: sum(row["queue"] in one.queues for one in live) for row in rows}

@@ -12,11 +12,13 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
+from alligator.backends import sqlite_views as views
 from alligator.backends.base import MAX_NAME, Ack, Backend, Entry, Move, State
 from alligator.backends.roster import STALE_KEPT, WorkerRecord
 from alligator.backends.sqlite_backend import Client
@@ -303,6 +305,32 @@ def test_the_sums_add_up_after_moves(path: Path, client: Client) -> None:
     kept, counted = sums(path)
     assert kept == counted
     assert client.queues() == ["all"]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_page_deep_in_a_queue_costs_what_the_first_one_does(
+    path: Path, client: Client, reverse: bool
+) -> None:
+    client.push_many("all", [Entry(f"{number:04}", b"1") for number in range(5000)])
+    steps = 0
+
+    def count() -> None:
+        nonlocal steps
+        steps += 1
+
+    def cost(cursor: str | None) -> tuple[int, str | None]:
+        """Return what a page took of SQLite, in hundreds of its instructions, and the cursor."""
+        before = steps
+        page = views.peek(connection, "all", State.WAITING, 100, cursor, reverse, time.time())
+        return steps - before, page.cursor
+
+    with closing(sqlite3.connect(path)) as connection:
+        connection.set_progress_handler(count, 100)
+        _, cursor = cost(None)
+        second, cursor = cost(cursor)
+        for _ in range(40):
+            last, cursor = cost(cursor)
+    assert last < 2 * second
 
 
 def test_workers_silent_for_a_day_are_forgotten(path: Path, client: Client) -> None:

@@ -110,6 +110,7 @@ def test_what_is_suggested_exists() -> None:
         (("run-task", "a", "b"), "One id at a time."),
         (("show", "a", "b"), "One id at a time."),
         (("worker", "mail"), "Name queues with -q."),
+        (("top", "mail"), "Name the queue with -q."),
         (("peek", "mail"), "Name the queue with -q."),
         (("drop", "mail", "--yes"), "Name the queue with -q."),
         (("ping", "x"), "unexpected argument 'x'."),
@@ -168,12 +169,19 @@ def imported_by(cli: Cli, *args: str) -> set[str]:
     return set(done.stderr.split())
 
 
-HEAVY = {"tabulate", "redis", "greenstalk", "asyncio", "difflib", "importlib.metadata"}
+HEAVY = {
+    *("tabulate", "redis", "greenstalk", "asyncio", "difflib", "importlib.metadata"),
+    *("textual", "rich"),
+}
 
 
 def test_help_imports_neither_the_library_nor_what_it_does_not_need(cli: Cli) -> None:
     modules = imported_by(cli, "--help")
     assert not modules & (HEAVY | {"sqlite3", "alligator", "alligator.gator"})
+
+
+def test_help_of_what_needs_an_extra_does_without_it(cli: Cli) -> None:
+    assert not imported_by(cli, "top", "--help") & {"textual", "rich", "tabulate"}
 
 
 def test_push_imports_no_driver_but_its_own(cli: Cli) -> None:

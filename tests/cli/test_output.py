@@ -141,6 +141,14 @@ def test_a_table_of_queues_fits_the_terminal(busy: Cli, given: Given, columns: i
     assert {"queue", "waiting", "failed"} <= set(lines[0].split())
 
 
+@pytest.mark.parametrize("command", ["queues", "stats"])
+def test_a_narrow_table_of_queues_tells_of_a_pause(busy: Cli, given: Given, command: str) -> None:
+    given.task("shop.add", queue="a-queue-with-a-name-that-is-long")
+    assert "paused" not in table_lines(busy, command, columns=60)[0]
+    given.client.pause("mail")
+    assert "paused" in table_lines(busy, command, columns=60)[0]
+
+
 def test_a_table_that_has_the_room_leaves_no_column_out(cli: Cli, given: Given) -> None:
     given.task("shop.add")
     assert len(table_lines(cli, "queues", columns=80)[0].split()) == 8

@@ -182,3 +182,11 @@ def test_a_missing_driver_says_what_to_install(installed: Path, folder: Path) ->
     told = run(installed / "python", "-c", code, folder=folder)
     assert "alligator[redis]" in told
     assert "alligator[beanstalk]" in told
+
+
+def test_a_missing_extra_says_what_to_install(installed: Path, folder: Path) -> None:
+    done = subprocess.run([installed / "gator", "top"], capture_output=True, text=True, cwd=folder)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "Error: gator top needs the textual package: pip install 'alligator[top]'\n"
+    )

@@ -1,0 +1,45 @@
+"""What the keys of gator top do to tasks and queues, each told in a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from alligator.backends.base import Backend, Mended, State
+
+from ..commands import cancel, retry
+from ..mending import REASONS, Verb, tasks
+
+
+def retry_one(client: Backend, task_id: str) -> str:
+    """Have a task run once more."""
+    return _told(retry.VERB, task_id, client.requeue_many)
+
+
+def cancel_one(client: Backend, task_id: str) -> str:
+    """Take a task off its queue."""
+    return _told(cancel.VERB, task_id, client.cancel_many)
+
+
+def _told(verb: Verb, task_id: str, act: Callable[[Sequence[str]], list[Mended]]) -> str:
+    (mended,) = act([task_id])
+    if mended is Mended.DONE:
+        return f"task {task_id} {verb.past}"
+    return f"task {task_id} not {verb.past}: {REASONS[mended]}"
+
+
+def drop_all(client: Backend, queue: str, state: State) -> str:
+    """Remove all tasks of a queue that are in a state."""
+    return f"{tasks(client.drop(queue, [state]))} of queue {queue!r} removed"
+
+
+def toggle_pause(client: Backend, queue: str) -> str:
+    """Pause a queue, or resume one that is paused.
+
+    Raises:
+        UnsupportedByBroker: it has no pauses.
+    """
+    if queue in client.paused():
+        client.resume(queue)
+        return f"queue {queue!r} is resumed"
+    client.pause(queue)
+    return f"queue {queue!r} is paused"
