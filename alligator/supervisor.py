@@ -111,7 +111,6 @@ class Supervisor:
                 self._heartbeat.stopping()
                 self._end_children()
                 self._leave()
-                self._client.close()
                 log.info("stopped")
 
     # -- the loop ---------------------------------------------------------------------------
@@ -295,11 +294,12 @@ class Supervisor:
             self._step_back(error)
 
     def _leave(self) -> None:
-        if self._broker.failures:  # it has been asked often enough
-            return
         self._signals.hang_up_within(LAST_WORDS)
+        if not self._broker.failures:  # or it has been asked often enough
+            with suppress(BrokerError), self._signals.talking():
+                self._pulse.leave()
         with suppress(BrokerError), self._signals.talking():
-            self._pulse.leave()
+            self._client.close()
 
     def _broker_answered(self) -> None:
         if self._broker.reset():

@@ -6,8 +6,8 @@ nothing to do, or looks after a while, gives the dead one's leases back. See sql
 for what is kept, sqlite_moves.py for how a task moves, sqlite_ledger.py for the sums,
 sqlite_views.py for how it is looked at, sqlite_foreign.py for rows of other programs,
 sqlite_notes.py for pauses and workers, sqlite_place.py for which paths will do, sqlite_file.py for
-taking turns, errors and forks, sqlite_lock.py for lives and sqlite_wake.py for waking without
-polling.
+taking turns, errors and forks, sqlite_patience.py for what other programs keep locked,
+sqlite_lock.py for lives and sqlite_wake.py for waking without polling.
 """
 
 from __future__ import annotations
@@ -366,13 +366,15 @@ class Client(Backend):
 
     def close(self) -> None:
         life, self._life = self._life, None
-        if life is not None and self._pid == os.getpid() and os.path.exists(self._file.path):
-            # Without its file the life is over, so that others give back what we cannot.
-            with suppress(BrokerError), self._changing() as moves:
-                moves.give_back(life)
-        if life is not None:
-            abandon_life(self._file.folder, life)
-        self._file.close()
+        try:
+            if life is not None and self._pid == os.getpid() and os.path.exists(self._file.path):
+                # Without its file the life is over, so that others give back what we cannot.
+                with suppress(BrokerError), self._changing() as moves:
+                    moves.give_back(life)
+        finally:
+            if life is not None:
+                abandon_life(self._file.folder, life)
+            self._file.close()
 
     # -- lives and wake-ups -----------------------------------------------------------------------
 

@@ -21,6 +21,7 @@ from urllib.parse import quote
 from ..exceptions import BrokerError, BrokerRefused, BrokerUnreachable, InvalidName
 from .sqlite_foreign import to_text
 from .sqlite_lock import WriteLock
+from .sqlite_patience import PatientConnection
 from .sqlite_place import Place
 
 _APPLICATION_ID = int.from_bytes(b"Alig", "big")
@@ -68,7 +69,7 @@ class QueueFile:
         self._timeout = timeout
         self._mutex = threading.RLock()
         self._lock = WriteLock(self.path + "-lock", self.path)
-        self._connection: sqlite3.Connection | None = None
+        self._connection: PatientConnection | None = None
         self._inode = 0
         self._pid = os.getpid()
 
@@ -157,19 +158,14 @@ class QueueFile:
             _opened.add(self)
         return self._connection
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self) -> PatientConnection:
         self._place.refuse()
         if not os.path.exists(self.path):
             with self._locked():
                 self._create()
         # mode=rw: SQLite would create a missing file with permissions by the umask.
-        connection = sqlite3.connect(
-            f"file:{quote(self.path)}?mode=rw",
-            uri=True,
-            timeout=self._timeout,
-            isolation_level=None,
-            check_same_thread=False,
-        )
+        uri = f"file:{quote(self.path)}?mode=rw"
+        connection = PatientConnection.open(uri, self._timeout)
         connection.text_factory = to_text
         try:
             if not self._is_set_up(connection):
