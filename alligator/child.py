@@ -28,7 +28,7 @@ from .channel import (
     pack_reached,
 )
 from .exceptions import AlligatorException
-from .forks import generation
+from .forks import generation, handling
 from .limits import Limit
 from .redaction import learn
 from .slots import Slots
@@ -78,10 +78,19 @@ class Settings(NamedTuple):
 def main(settings: Settings) -> int:
     """Run tasks until the supervisor closes its end."""
     _die_with(settings.parent)
-    # The supervisor decides when a child ends. A handler, not SIG_IGN: programs that a task starts
-    # would inherit that.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda _number, _frame: None)
+    with handling(dict.fromkeys(_not_heeded(), lambda _number, _frame: None)):
+        return _run(settings)
+
+
+def _not_heeded() -> Iterator[int]:
+    """Yield the signals that others may send but that change nothing here: the supervisor decides
+    when a child ends. They get a handler: programs that a task starts would inherit SIG_IGN."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it, for those too
+            yield number
+
+
+def _run(settings: Settings) -> int:
     for descriptor in settings[:3]:
         os.set_inheritable(descriptor, False)
     learn(os.environ.get(DSN_VARIABLE, ""))

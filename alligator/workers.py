@@ -23,6 +23,7 @@ from .constants import ALL
 from .crashes import MAX_DEATHS
 from .exceptions import BrokerError
 from .execution import Done
+from .forks import handling
 from .gator import Gator
 
 log = logging.getLogger("alligator.worker")
@@ -239,13 +240,8 @@ class Worker:
 
         numbers = (signal.SIGINT, signal.SIGTERM)
         before: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
-        for number in before:
-            signal.signal(number, stop)
-        try:
+        with handling(dict.fromkeys(numbers, stop)):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 class _Wake:

@@ -7,6 +7,7 @@ import asyncio
 import os
 import signal
 import time
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,16 @@ def terminate_this_process(path: str = os.devnull) -> None:
     """Send the signal that asks the process it runs in to end, and then finish."""
     os.kill(os.getpid(), signal.SIGTERM)
     append(path, "finished")
+
+
+def terminate_a_copy(path: str) -> None:
+    """Fork a copy of the process it runs in, and ask the copy to end."""
+    copy = get_context("fork").Process(target=time.sleep, args=(600,))
+    copy.start()
+    copy.terminate()
+    copy.join(10)
+    append(path, f"exit code {copy.exitcode}")
+    copy.kill()
 
 
 def press_control_c() -> None:

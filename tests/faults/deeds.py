@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from multiprocessing import get_context
 from pathlib import Path
 
 from alligator import Gator, Task
@@ -151,6 +152,17 @@ def fork_away(evidence: str) -> None:
     if os.fork() == 0:
         sys.exit(0)
     note(evidence, "forked")
+
+
+def terminate_copies(evidence: str, count: int) -> None:
+    """Fork copies and ask each to end, as a multiprocessing.Pool does with its own."""
+    for _ in range(count):
+        copy = get_context("fork").Process(target=time.sleep, args=(600,))
+        copy.start()
+        copy.terminate()
+        copy.join(10)
+        note(evidence, f"exitcode {copy.exitcode}")
+        copy.kill()
 
 
 def leave_a_thread(evidence: str) -> None:

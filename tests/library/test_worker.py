@@ -239,6 +239,14 @@ def test_a_signal_lets_the_task_end_and_hands_back_the_rest(gator: Gator, notes:
     assert [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)] == handlers
 
 
+def test_a_copy_that_a_task_forks_ends_when_it_is_asked_to(gator: Gator, notes: Path) -> None:
+    gator.task(tasks.terminate_a_copy, str(notes))
+
+    assert Worker(gator, max_tasks=1).run_forever() == 0
+
+    assert tasks.lines(notes) == ["exit code -15"]
+
+
 @pytest.fixture
 def control_c() -> Iterator[None]:
     """Have SIGINT raise KeyboardInterrupt, as it does unless somebody changed it."""
