@@ -84,6 +84,9 @@ class Child:
             self.process = subprocess.Popen(
                 settings.command(),
                 stdin=subprocess.DEVNULL,
+                # What a terminal sends is for the supervisor. With a session rather than a group of
+                # their own, tasks that want to read from a terminal get an error: they would stop.
+                start_new_session=True,
                 env={**os.environ, DSN_VARIABLE: worker.dsn, **variables(worker)},
                 pass_fds=(tasks_out, self._permits.reading, outcomes_in),
             )
@@ -294,6 +297,12 @@ class Child:
             self.tasks = -1
         grace = SHORT_GRACE if urgent else GRACE_SECONDS
         self._finish_by = min(self._finish_by, time.monotonic() + grace)
+
+    def signal_all(self, number: signal.Signals) -> None:
+        """Send a signal to it and what its tasks have started; what they gave a session or a group
+        of its own is not reached."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
 
     def kill(self) -> None:
         """End it now."""

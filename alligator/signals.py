@@ -7,6 +7,7 @@ that is under way is cut short by an exception, which leaves it as BrokerUnreach
 
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import time
@@ -35,6 +36,7 @@ class Signals:
         drain_until: the monotonic time at which running tasks have had their time; FOREVER until
             the first of those.
         reload: whether fresh children were asked for; the reader sets it back.
+        suspend: whether a terminal wants us to stand still; the reader sets it back.
         hurried: whether there is an end to the time that the broker has for its answers.
     """
 
@@ -49,6 +51,7 @@ class Signals:
         self.stops: list[int] = []
         self.drain_until = FOREVER
         self.reload = False
+        self.suspend = False
         self.hurried = False
         self._drain_timeout = drain_timeout
         self._busy = busy
@@ -79,6 +82,13 @@ class Signals:
         with suppress(OSError):  # full: the loop is woken already; closed: it is over
             self._writing.send(b"!")
 
+    def stand_still(self) -> None:
+        """Stop this process as SIGTSTP does, until somebody has it go on; return at once where the
+        system sees that nobody could, and does not stop it."""
+        handler = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTSTP)
+        signal.signal(signal.SIGTSTP, handler)
+
     def hang_up_within(self, seconds: float) -> None:
         """Cut short what is said to the broker so many seconds from now, or later."""
         self.hurried = True
@@ -94,11 +104,13 @@ class Signals:
             signal.SIGINT: self._stop,
             signal.SIGTERM: self._stop,
             signal.SIGHUP: self._reload,
+            signal.SIGTSTP: self._suspend,
             signal.SIGCHLD: lambda _number, _frame: None,  # to wake the loop
             signal.SIGALRM: self._hang_up,
         }
-        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as nohup has it
-            del handlers[signal.SIGHUP]
+        for number in (signal.SIGHUP, signal.SIGTSTP):
+            if signal.getsignal(number) is signal.SIG_IGN:  # as nohup has it, for one
+                del handlers[number]
         self._old_descriptor = signal.set_wakeup_fd(
             self._writing.fileno(), warn_on_full_buffer=False
         )
@@ -122,6 +134,9 @@ class Signals:
 
     def _reload(self, _number: int, _frame: FrameType | None) -> None:
         self.reload = True
+
+    def _suspend(self, _number: int, _frame: FrameType | None) -> None:
+        self.suspend = True
 
     def _hang_up(self, _number: int, frame: FrameType | None) -> None:
         if self._talking and not (frame and frame.f_code in _TALKS_OWN):

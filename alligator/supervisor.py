@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import selectors
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -407,6 +408,9 @@ class Supervisor:
     # -- signals ----------------------------------------------------------------------------
 
     def _heed_signals(self) -> None:
+        if self._signals.suspend:
+            self._signals.suspend = False
+            self._stand_still()
         if self._signals.stopping:
             if not self._said_so:
                 self._said_so = True
@@ -420,3 +424,12 @@ class Supervisor:
             for child in self._children:
                 child.retire()
             self._starts.reset()  # what kept the last ones from starting may be mended
+
+    def _stand_still(self) -> None:
+        """Stop until somebody has us go on, as at Ctrl-Z, and have the children do so as well: the
+        terminal does not reach them, and nobody would extend their leases."""
+        for child in self._children:
+            child.signal_all(signal.SIGSTOP)
+        self._signals.stand_still()
+        for child in self._children:
+            child.signal_all(signal.SIGCONT)

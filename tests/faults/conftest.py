@@ -28,18 +28,32 @@ def evidence(tmp_path: Path) -> str:
 
 @pytest.fixture
 def start_worker(tmp_path: Path) -> Iterator[StartWorker]:
-    """Start `gator worker` with options; its log goes to a file that a failing test shows."""
+    """Start `gator worker` with options; its log goes to a file that a failing test shows.
+
+    With `group=0` it leads a process group, as a shell has it for a job. With a descriptor of a
+    terminal it is what that terminal runs.
+    """
     started: list[subprocess.Popen[str]] = []
     log = tmp_path / "worker.log"
 
-    def start(dsn: str, *options: str, path: str = "", cwd: Path = ROOT) -> subprocess.Popen[str]:
+    def start(
+        dsn: str,
+        *options: str,
+        path: str = "",
+        cwd: Path = ROOT,
+        group: int | None = None,
+        terminal: int | None = None,
+    ) -> subprocess.Popen[str]:
+        on_terminal = [] if terminal is None else ["setsid", "--ctty"]
         with log.open("a") as stderr:
             process = subprocess.Popen(
-                [sys.executable, "-m", "alligator", "worker", "--dsn", dsn, *options],
+                [*on_terminal, sys.executable, "-m", "alligator", "worker", "--dsn", dsn, *options],
                 cwd=cwd,
+                stdin=terminal,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 text=True,
+                process_group=group,
                 env={**os.environ, "XDG_STATE_HOME": str(tmp_path), "PYTHONPATH": path},
             )
         started.append(process)

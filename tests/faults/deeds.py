@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import signal
 import subprocess
@@ -152,6 +153,22 @@ def fork_away(evidence: str) -> None:
     if os.fork() == 0:
         sys.exit(0)
     note(evidence, "forked")
+
+
+def run_a_program(evidence: str, go: str) -> None:
+    """Have a program run `until_told`, and fail if that ends badly."""
+    note(evidence, "program")
+    code = f"from {__name__} import until_told; until_told({evidence!r}, {go!r})"
+    subprocess.run([sys.executable, "-c", code], check=True)
+    note(evidence, f"ended {os.getpid()}")
+
+
+def read_the_terminal(evidence: str) -> None:
+    """Do as programs do that ask for a password."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR))
+    except OSError as error:
+        note(evidence, f"terminal {errno.errorcode[error.errno]}")
 
 
 def terminate_copies(evidence: str, count: int) -> None:
