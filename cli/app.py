@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from . import guard
+from . import guard, starting
 from .options import global_options, write_examples, write_options
 from .session import Session
 from .suggest import did_you_mean
@@ -95,6 +95,8 @@ class App(click.Group):
         if name not in COMMANDS and not name.startswith("-"):
             near = did_you_mean(ELSEWHERE.get(name, name), (*COMMANDS, *ALIASES))
             ctx.fail(f"there is no command {name!r}.{near}")
+        if name == "worker":
+            starting.heed_signals()
         return super().resolve_command(ctx, [name, *args[1:]])
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

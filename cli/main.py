@@ -10,15 +10,27 @@ from types import FrameType
 from typing import NoReturn
 
 from .app import app
-from .errors import Terminated
+from .errors import FAILED, Terminated, exit_code_of
 
 
 def run() -> NoReturn:
     """Run gator with the process's arguments and exit."""
     _open_streams()
-    signal.signal(signal.SIGTERM, _terminate)
-    app.main()
+    try:
+        signal.signal(signal.SIGTERM, _terminate)
+        app.main()
+    except KeyboardInterrupt as error:
+        os._exit(exit_code_of(error))  # a second signal, while the first was being told of
+    except SystemExit as end:
+        _keep(end.code if isinstance(end.code, int) else FAILED)
+        raise
     raise AssertionError("unreachable: App.main exits")
+
+
+def _keep(code: int) -> None:
+    """Have a signal that comes as the interpreter ends change nothing but how long that takes."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda _number, _frame: os._exit(code))
 
 
 def _open_streams() -> None:

@@ -168,7 +168,7 @@ def read_the_terminal(evidence: str) -> None:
     try:
         os.close(os.open("/dev/tty", os.O_RDWR))
     except OSError as error:
-        note(evidence, f"terminal {errno.errorcode[error.errno]}")
+        note(evidence, f"terminal {errno.errorcode[error.errno or 0]}")
 
 
 def terminate_copies(evidence: str, count: int) -> None:
