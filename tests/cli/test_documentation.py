@@ -61,7 +61,9 @@ def test_each_example_of_a_command_is_understood(
     assert done.returncode == 0, done.stderr
     found = [args for line in example.splitlines() for args in calls(line)]
     assert found
+    # click has each command keep the help option of its first context.
+    parent = click.Context(app, help_option_names=["-h", "--help"])
     for name, *args in found:
         with open("stdin") as stdin:
             monkeypatch.setattr("sys.stdin", stdin)
-            commands()[name].make_context(name, args, parent=click.Context(app))
+            commands()[name].make_context(name, args, parent=parent)
