@@ -143,22 +143,25 @@ def judge(
 def _unexplained(
     finishes: Counter[str], events: Iterable[Event], kills: Iterable[Kill]
 ) -> list[str]:
-    starts: dict[int, list[Event]] = defaultdict(list)
+    by_pid: dict[int, list[Event]] = defaultdict(list)
     for event in sorted(events, key=lambda event: event.at):
-        if event.word == "started":
-            starts[event.pid].append(event)
-    excused = {name for kill in kills for name in _begun(starts, kill)}
+        by_pid[event.pid].append(event)
+    excused = {name for kill in kills for name in _in_doubt(by_pid, kill)}
     return sorted(name for name, times in finishes.items() if times > 1 and name not in excused)
 
 
-def _begun(starts: Mapping[int, list[Event]], kill: Kill) -> set[str]:
-    """The tasks that may run again on account of a kill: the last ones its processes started."""
+def _in_doubt(by_pid: Mapping[int, list[Event]], kill: Kill) -> set[str]:
+    """The tasks that may run again on account of a kill: those that its processes had not ended,
+    and the last ones that they had."""
     names: set[str] = set()
-    for pid, begun in starts.items():
-        its = pid in kill.pids or begun[0].supervisor == kill.supervisor
+    for pid, events in by_pid.items():
+        its = pid in kill.pids or events[0].supervisor == kill.supervisor
         if its and kill.in_flight:
-            before = [event.name for event in begun if event.at <= kill.gone]
-            names.update(before[-kill.in_flight :])
+            before = [event for event in events if event.at <= kill.gone]
+            last = {event.name: event.word for event in before}
+            names.update(name for name, word in last.items() if word == "started")
+            ended = [event.name for event in before if event.word != "started"]
+            names.update(ended[-kill.in_flight :])
     return names
 
 
