@@ -35,7 +35,8 @@ def command(session: Session, /, **options: Any) -> int:
 
     Those with the ids given, whichever queue has them: prints the ids of those it took off. Or
     those that are selected, as by peek: prints how many matched, were taken off (changed) or were
-    left alone (skipped). A task that runs is left alone.
+    left alone (skipped). A task that runs is left alone. Tasks that depend on one that is taken
+    off stay blocked.
     """
     client = open_client(session)
     return mend(session, client, VERB, same_ids(client.cancel_many), *chosen(options))

@@ -52,7 +52,7 @@ def command(session: Session, /, backup: str | None, **options: Any) -> int:
 
     Running ones stay, and count as skipped. Prints how many tasks matched, were removed (changed),
     failed to be, or were skipped. A queue that is then empty is forgotten, with its totals, unless
-    tasks were selected.
+    tasks were selected. Tasks elsewhere that depend on a removed one stay blocked.
     """
     choice, manner = chosen({"ids": (), "ids_from": None, **options})
     if State.RUNNING in choice.states:
