@@ -12,6 +12,7 @@ import click
 
 from alligator.backends.base import Capability
 from alligator.dsn import redact
+from alligator.exceptions import UnsupportedByBroker
 from alligator.gator import Gator
 from alligator.tasks import new_id
 
@@ -53,7 +54,11 @@ def push_lines(session: Session, gator: Gator, source: Source) -> int:
     note = Note(new_load(), f"queue {gator.queue_name!r} of {redact(gator.conn_string)}")
     if source.checkpoint is None or source.dry_run:
         return _push(session, gator, source, note, None)
-    gator.client.require(Capability.CUSTOM_IDS)  # the markers need them
+    if Capability.CUSTOM_IDS not in gator.client.capabilities:
+        raise UnsupportedByBroker(
+            f"{gator.client.broker} cannot keep a checkpoint's marks, which need ids of our own; "
+            "leave --checkpoint out"
+        )
     with closing(Checkpoint(source.checkpoint)) as checkpoint:
         note = checkpoint.open(note.load, note.target)
         return _push(session, gator, source, note, checkpoint)
@@ -164,6 +169,8 @@ def _checked(done: Progress, batch: Batch) -> Progress:
 def _how_to_go_on(source: Source, done: Progress) -> str:
     if source.dry_run:
         return ""
+    if not done.lines and source.checkpoint is None:
+        return "None is queued."
     so_far = f"The tasks of lines 1 to {done.lines} are queued" if done.lines else "None is queued"
     if source.checkpoint is not None:
         return f"{so_far}. The same command goes on from there."

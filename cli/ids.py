@@ -30,6 +30,11 @@ def id_arguments(command: F) -> F:
 def given_ids(ids: tuple[str, ...], ids_from: IO[str] | None) -> Iterator[str]:
     """Yield the ids given, those of the file as they are read."""
     yield from ids
-    for line in ids_from or ():
-        if task_id := line.strip():
-            yield task_id
+    try:
+        for line in ids_from or ():
+            if task_id := line.strip():
+                yield task_id
+    except UnicodeDecodeError as error:
+        raise click.UsageError(
+            f"--ids-from: it is not UTF-8 text, at {error.object!r:.60}"
+        ) from error

@@ -321,8 +321,8 @@ def _batches(
             pace.wait(len(batch))
             with held_back():
                 changed = tally.add(batch, act(batch))
-            meter.at(tally.matched)
-            yield changed
+                meter.at(tally.matched)
+                yield changed  # and they are printed before anything is heeded
     except BaseException as error:
         error.add_note(
             f"Of {tasks(tally.matched)} so far, {tally.changed} were changed. Run it again for the "

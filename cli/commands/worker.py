@@ -6,6 +6,7 @@ import os
 
 import click
 
+from alligator.backends.base import check_name
 from alligator.constants import ALL
 from alligator.crashes import MAX_DEATHS
 from alligator.settings import COROUTINES, DRAIN_TIMEOUT, WorkerSettings
@@ -184,6 +185,8 @@ def command(
     replaces the processes by fresh ones, with new code, as they end what they run. The log and what
     tasks print go to stderr.
     """
+    for queue in queues:
+        check_name("queue name", queue)
     # A variable that came out empty must not mean that everything may run; click drops it.
     told = allow or "GATOR_WORKER_ALLOW" in os.environ
     gator = open_gator(session, allow=allow if told else None)

@@ -262,3 +262,10 @@ class TestConfigAndHelp:
         assert cli.ok("help", "show") == cli.ok("show", "--help")
         assert cli.ok("help") == cli.ok("--help")
         assert cli("help", "psuh").exit_code == 2
+
+
+def test_ids_that_are_no_text_are_a_mistake_of_use(cli: Cli) -> None:
+    (cli.folder / "ids").write_bytes(b"\xff\n")
+    result = cli("cancel", "--ids-from", str(cli.folder / "ids"))
+    assert result.exit_code == 2
+    assert "not UTF-8 text" in result.stderr

@@ -31,6 +31,14 @@ def test_a_burst_runs_what_is_there_and_says_nothing_on_stdout(
     assert given_any.states() == {}
 
 
+@pytest.mark.parametrize("queue", ["", "a\nb"])
+def test_a_queue_that_cannot_be_is_refused_and_not_waited_for(any_cli: Cli, queue: str) -> None:
+    done = any_cli.process("worker", "-q", queue)
+    assert done.returncode == 2
+    assert f"queue name {queue!r} has" in done.stderr
+    assert "consuming" not in done.stderr
+
+
 def test_it_consumes_the_queues_named_and_no_other(cli: Cli, given: Given) -> None:
     given.task("shop.add", 1, 2, queue="mail")
     given.task("shop.add", 1, 2, queue="sms")

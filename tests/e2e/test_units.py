@@ -107,7 +107,7 @@ def parsed(command: list[str]) -> dict[str, Any]:
     """What gator makes of a command line; raises click's error for one that it refuses."""
     program, name, *arguments = command
     assert Path(program).name == "gator"
-    root = click.Context(app)
+    root = click.Context(app, help_option_names=["-h", "--help"])  # see test_documentation
     found = app.get_command(root, name)
     assert found is not None
     return found.make_context(name, arguments, parent=root).params
