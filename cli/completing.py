@@ -45,7 +45,7 @@ def files(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[Comp
 
 def queue_names(ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]:
     """Offer the names of queues."""
-    return _asked(ctx, begun, lambda client: client.queues())
+    return _asked(ctx, begun, lambda client: client.queues(empty=True))
 
 
 def task_ids(ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]:

@@ -324,10 +324,11 @@ def _batches(
                 meter.at(tally.matched)
                 yield changed  # and they are printed before anything is heeded
     except BaseException as error:
-        error.add_note(
-            f"Of {tasks(tally.matched)} so far, {tally.changed} were changed. Run it again for the "
-            "rest."
-        )
+        if tally.matched:
+            error.add_note(
+                f"Of {tasks(tally.matched)} so far, {tally.changed} were changed. Run it again for "
+                "the rest."
+            )
         raise
     finally:
         meter.clear()

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from alligator.backends.base import Backend, Capability, Record, State
+from alligator.backends.base import Backend, Capability, Record, State, check_name
 from alligator.body import call_name
 from alligator.constants import ALL
 
@@ -108,6 +108,8 @@ def chosen_queues(client: Backend, queue: str | None, all_queues: bool) -> list[
     """Return the queues that -q and --all-queues mean."""
     if queue is not None and all_queues:
         raise click.UsageError("-q and --all-queues: give one of the two")
+    if queue is not None:
+        check_name("queue name", queue)
     return client.queues() if all_queues else [ALL if queue is None else queue]
 
 
@@ -163,6 +165,6 @@ def nothing_in(client: Backend, queues: Sequence[str], what: str = "nothing") ->
     """Say that the queues have nothing to show, with a suggestion for a name that no queue has."""
     if len(queues) != 1:
         return f"{what} in any queue"
-    existing = client.queues()
+    existing = client.queues(empty=True)
     near = "" if queues[0] in existing else did_you_mean(queues[0], existing)
     return f"{what} in queue {queues[0]!r}.{near}"

@@ -92,6 +92,20 @@ class TestDrain:
         assert cli.ok("drain", "all", "--timeout", "5s") == ""
 
 
+def test_a_drain_of_a_queue_that_is_likely_misspelt_says_so(any_cli: Cli, given_any: Given) -> None:
+    given_any.task("shop.add", 1, 2, queue="mail")
+    result = any_cli("drain", "mial")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "no task is known of queue 'mial'. Did you mean 'mail'?" in result.stderr
+
+
+@pytest.mark.parametrize("command", ["drain", "peek -q", "dump -q", "drop --yes -q"])
+def test_a_queue_name_that_cannot_be_is_a_mistake_of_use(cli: Cli, command: str) -> None:
+    result = cli(*command.split(), "")
+    assert result.exit_code == 2
+    assert "queue name '' has 0 characters" in result.stderr
+
+
 class TestStats:
     def test_a_row_a_queue(self, any_cli: Cli, given_any: Given) -> None:
         given_any.task("shop.add")
