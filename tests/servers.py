@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,8 @@ class Server:
             self.command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         eventually(lambda: listens(self.port), f"{self.name} does not answer")
+        if self.process.poll() is not None:
+            raise RuntimeError(f"port {self.port} of {self.name} is another program's now")
 
 
 def eventually(holds: Callable[[], object], what: str, timeout: float = 20.0) -> None:
@@ -91,10 +94,17 @@ def running(name: str, command: list[str], port_flag: str, *options: str) -> Ite
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a port that nobody has. Not one of those that the system gives to connections: a
+    server that is started again might find its port taken by one of them."""
+    while True:
+        port = _chance.randrange(10_000, 32_000)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+#: Not the module's own generator: parallel tests are seeded alike.
+_chance = random.SystemRandom()
 
 
 def listens(port: int) -> bool:
