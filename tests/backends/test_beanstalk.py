@@ -692,7 +692,9 @@ def test_a_wait_that_is_cut_off_as_a_task_comes_counts_no_delivery(
         assert lease.deliveries == 1
         pusher.settle([Ack(lease)])
     assert foreign.stats()["current-jobs-ready"] == 0, "what ended a wait is left"
-    # The server takes its time to see that a connection is closed.
+    # A connection that was not cut off is kept, and watches its tube; and the server takes its time
+    # to see that one is closed.
+    waiter.close()
     eventually(lambda: foreign.tubes() == ["default", "all"], "so is its tube")
 
 
