@@ -165,6 +165,10 @@ def nothing_in(client: Backend, queues: Sequence[str], what: str = "nothing") ->
     """Say that the queues have nothing to show, with a suggestion for a name that no queue has."""
     if len(queues) != 1:
         return f"{what} in any queue"
+    return f"{what} in queue {queues[0]!r}.{likely_meant(client, queues[0])}"
+
+
+def likely_meant(client: Backend, queue: str) -> str:
+    """Return a suggestion for a name that no queue has; "" for one that is known, or like none."""
     existing = client.queues(empty=True)
-    near = "" if queues[0] in existing else did_you_mean(queues[0], existing)
-    return f"{what} in queue {queues[0]!r}.{near}"
+    return "" if queue in existing else did_you_mean(queue, existing)

@@ -7,15 +7,15 @@ import time
 
 import click
 
-from alligator.backends.base import Backend, Counts, check_name
+from alligator.backends.base import Counts, check_name
 
 from ..broker import open_client
 from ..completing import queue_names
 from ..errors import TimedOut
 from ..options import Command
 from ..progress import Meter
+from ..selection import likely_meant
 from ..session import Session, pass_session
-from ..suggest import did_you_mean
 from ..types import duration
 
 EXAMPLES = """
@@ -40,7 +40,7 @@ def command(session: Session, queue: str, timeout: float | None, running: bool) 
     """
     check_name("queue name", queue)
     client = open_client(session)
-    if near := _likely_meant(client, queue):
+    if near := likely_meant(client, queue):
         session.out.note(f"no task is known of queue {queue!r}.{near}")
     deadline = None if timeout is None else time.monotonic() + timeout
     meter = Meter("tasks left", session.out.quiet, rate=False)
@@ -56,11 +56,6 @@ def command(session: Session, queue: str, timeout: float | None, running: bool) 
     finally:
         meter.clear()
     return os.EX_OK
-
-
-def _likely_meant(client: Backend, queue: str) -> str:
-    existing = client.queues(empty=True)
-    return "" if queue in existing else did_you_mean(queue, existing)
 
 
 def _left(counts: Counts, running: bool) -> int:
