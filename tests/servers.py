@@ -94,17 +94,27 @@ def running(name: str, command: list[str], port_flag: str, *options: str) -> Ite
 
 
 def free_port() -> int:
-    """Return a port that nobody has. Not one of those that the system gives to connections: a
-    server that is started again might find its port taken by one of them."""
+    """Return a port that nobody has, and that no test gets before this process ends.
+
+    A server that is killed and started again must find its port free: whoever had it meanwhile
+    would be spoken to as if it were that server. So it is none of those that the system gives to
+    connections, and this process holds an abstract Unix socket of the port's name, see unix(7),
+    which every other process that looks for a port cannot bind then.
+    """
     while True:
         port = _chance.randrange(10_000, 32_000)
+        claim = socket.socket(socket.AF_UNIX)
         with socket.socket() as probe, suppress(OSError):
+            claim.bind(f"\0alligator-tests-port-{port}")
             probe.bind(("127.0.0.1", port))
+            _claims.append(claim)
             return port
+        claim.close()
 
 
 #: Not the module's own generator: parallel tests are seeded alike.
 _chance = random.SystemRandom()
+_claims: list[socket.socket] = []
 
 
 def listens(port: int) -> bool:

@@ -11,8 +11,7 @@ from . import broker_kills
 def test_a_killed_broker_loses_nothing(broker: str) -> None:
     verdict = broker_kills.torment(broker, kills=8, seed=7, limit=30)
 
-    assert verdict.lost == []
-    assert verdict.problems == []
+    assert (verdict.lost, verdict.problems) == ([], [])
     assert verdict.kills == 8
     assert verdict.acknowledged > 0
     assert verdict.executed > 0
