@@ -323,8 +323,9 @@ class Client(Backend):
     # -- workers ----------------------------------------------------------------------------
 
     def beat(self, worker: WorkerRecord, ttl: float) -> None:
-        # What acks need on a full disk is not for this.
-        with self._file.writing(_PAGES) as connection:
+        # What acks need on a full disk is not for this, nor is a wait for the disk, from which an
+        # idle machine's would never rest.
+        with self._file.writing(_PAGES, durable=False) as connection:
             notes.beat(connection, worker, ttl, self.clock())
 
     def leave(self, name: str) -> None:

@@ -80,17 +80,20 @@ class QueueFile:
             yield self._connected()
 
     @contextmanager
-    def writing(self, adds: int = 0) -> Iterator[sqlite3.Connection]:
+    def writing(self, adds: int = 0, durable: bool = True) -> Iterator[sqlite3.Connection]:
         """Hold the connection inside a transaction that is committed unless the block raises.
 
         Args:
             adds: bytes by which the file grows; not begun when they would fill the disk.
+            durable: False lets the next one that is durable put it on the disk.
         """
         with self._mutex, self._translated():
             connection = self._connected()
             with self._locked():
                 if adds:
                     self._leave_room(connection, adds)
+                # FULL: what was acknowledged is on the disk.
+                connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 try:
                     connection.execute("BEGIN IMMEDIATE")
                     yield connection
@@ -171,7 +174,6 @@ class QueueFile:
             if not self._is_set_up(connection):
                 with self._locked():
                     self._set_up(connection)
-            connection.execute("PRAGMA synchronous = FULL")  # an acknowledged push is on the disk
             # A log of 16 MB writes a page that many tasks change back just once.
             connection.execute("PRAGMA wal_autocheckpoint = 4000")
             connection.execute("PRAGMA journal_size_limit = 33554432")

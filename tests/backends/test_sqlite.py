@@ -22,7 +22,8 @@ from alligator.backends import sqlite_views as views
 from alligator.backends.base import MAX_NAME, Ack, Backend, Entry, Move, State
 from alligator.backends.roster import STALE_KEPT, WorkerRecord
 from alligator.backends.sqlite_backend import Client
-from alligator.backends.sqlite_place import file_system
+from alligator.backends.sqlite_file import QueueFile
+from alligator.backends.sqlite_place import Place, file_system
 from alligator.dsn import parse
 from alligator.exceptions import BrokerRefused, BrokerUnreachable, InvalidDSN, InvalidName
 
@@ -165,6 +166,18 @@ def test_the_log_is_written_back_while_clients_stay_connected(client: Client, pa
         ack(client, reserve(client))
 
     assert path.with_name("queue.db-wal").stat().st_size < 40 * 1024 * 1024
+
+
+def test_only_what_asks_for_less_is_not_on_the_disk_when_it_returns(sqlite_dsn: str) -> None:
+    file = QueueFile(Place(parse(sqlite_dsn), "/proc/self/mountinfo"), timeout=5)
+
+    def synchronous(durable: bool) -> str:
+        with file.writing(durable=durable) as connection:
+            (level,) = connection.execute("PRAGMA synchronous").fetchone()
+        return {1: "NORMAL", 2: "FULL"}[level]
+
+    assert [synchronous(durable) for durable in (True, False, True)] == ["FULL", "NORMAL", "FULL"]
+    file.close()
 
 
 def test_a_file_that_is_replaced_is_opened_anew(client: Client, path: Path) -> None:

@@ -27,6 +27,7 @@ class System:
         rate: no-op tasks a second that it drained on the machine this was written on: a trial gets
             as many tasks as it then works for a few seconds on.
         variables: environment variables that the app reads.
+        processes: how many run tasks.
     """
 
     key: str
@@ -39,13 +40,16 @@ class System:
     guarantee: str
     rate: int
     variables: Mapping[str, str] = field(default_factory=dict)
+    processes: int = 1
 
     @property
     def family(self) -> str:
         return self.key.partition("-")[0]
 
 
-def alligator(key: str, label: str, broker: str, *options: str, rate: int = 30_000) -> System:
+def alligator(
+    key: str, label: str, broker: str, *options: str, rate: int = 30_000, processes: int = 1
+) -> System:
     """Return Alligator with the options of `gator worker`."""
     shown = " ".join(options)
     return System(
@@ -60,6 +64,7 @@ def alligator(key: str, label: str, broker: str, *options: str, rate: int = 30_0
         if broker == "redis"
         else f"{AT_LEAST_ONCE}: again within a second",
         rate,
+        processes=processes,
     )
 
 
@@ -88,14 +93,16 @@ RAW = System(
 )
 
 GATOR = alligator("c1", "one process", "redis", "-c", "1")
-GATOR_2 = alligator("c2", "two processes", "redis", "-c", "2")
+GATOR_2 = alligator("c2", "two processes", "redis", "-c", "2", processes=2)
 GATOR_SQLITE = alligator("sqlite", "SQLite, one process", "sqlite", "-c", "1")
 GATOR_BEANSTALK = alligator("beanstalk", "beanstalkd, one process", "beanstalk", "-c", "1")
 GATOR_THREADS = alligator("threads", "50 threads", "redis", "--threads", "50")
 GATOR_COROUTINES = alligator("coroutines", "500 coroutines", "redis", "--coroutines", "500")
 
 
-def celery(key: str, label: str, *options: str, prefetch: int, rate: int) -> System:
+def celery(
+    key: str, label: str, *options: str, prefetch: int, rate: int, processes: int = 1
+) -> System:
     """Return Celery with a pool."""
     return System(
         f"celery-{key}",
@@ -112,11 +119,14 @@ def celery(key: str, label: str, *options: str, prefetch: int, rate: int) -> Sys
         f"{AT_MOST_ONCE}: acknowledged before it runs; prefetched ones come back after an hour",
         rate,
         {"BENCH_PREFETCH": str(prefetch)},
+        processes,
     )
 
 
 CELERY_SOLO = celery("solo", "solo", "-P", "solo", prefetch=128, rate=1_000)
-CELERY_PREFORK = celery("prefork", "prefork 2", "-P", "prefork", "-c", "2", prefetch=64, rate=1_000)
+CELERY_PREFORK = celery(
+    "prefork", "prefork 2", "-P", "prefork", "-c", "2", prefetch=64, rate=1_000, processes=2
+)
 CELERY_THREADS = celery("threads", "50 threads", "-P", "threads", "-c", "50", prefetch=4, rate=450)
 
 
@@ -154,6 +164,7 @@ def huey(
         f"`huey_consumer -n -k {kind} -w {workers}`, no results{durable}",
         f"{AT_MOST_ONCE}: removed before it runs",
         rate,
+        processes=workers if kind == "process" else 1,
     )
 
 

@@ -153,8 +153,10 @@ def test_a_faster_peer_is_named_with_how_much_faster_it_is() -> None:
     assert "0.4 × | at least once" in text
 
 
-def test_a_target_is_set_against_the_fastest_peer() -> None:
-    (target,) = targets(made_up(alligator_c1=300.0, huey_thread=10.0, rq_simple=20.0))
+def test_a_target_is_set_against_the_fastest_peer_of_as_many_processes() -> None:
+    (target,) = targets(
+        made_up(alligator_c1=300.0, huey_thread=10.0, rq_simple=20.0, huey_process=30.0)
+    )
 
     assert (target.got, target.reached) == (15.0, True)
 
