@@ -7,11 +7,15 @@ Any importable function is a task. `Worker(gator).run_forever()`, or `gator work
 what was pushed.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from .constants import ALL, CANCELED, DELAYED, FAILED, RETRYING, SUCCESS, WAITING
 from .gator import Gator, Options
 from .tasks import Task
 from .version import __version__, version
-from .workers import Worker
+
+if TYPE_CHECKING:
+    from .workers import Worker
 
 __all__ = [
     "ALL",
@@ -28,3 +32,12 @@ __all__ = [
     "__version__",
     "version",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # Worker comes with sockets and logging: a program that only pushes starts without them.
+    if name == "Worker":
+        from .workers import Worker
+
+        return Worker
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable
 from functools import cached_property
@@ -34,8 +33,6 @@ from .tasks import Task
 from .trust import Trust
 
 P = ParamSpec("P")
-
-log = logging.getLogger("alligator.worker")
 
 #: The status of a task that raised something and will run again.
 _AGAIN = (RETRYING, DELAYED)
@@ -307,7 +304,9 @@ class Gator:
         """End a lease and, in the same round trip, reserve up to `limit` tasks from `queues`."""
         settled = self.client.settle([outcome], tuple(queues), limit)
         if not settled.accepted[0]:
-            log.warning(
+            from .logs import worker_log  # and with it logging, which a push has no use for
+
+            worker_log.warning(
                 "task %s had lost its lease when it ended; what it did may be done again",
                 outcome.lease.task_id,
             )

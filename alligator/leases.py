@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from .backends.base import Backend, Capability, Lease
-
-log = logging.getLogger("alligator.worker")
 
 
 class LeaseKeeper:
@@ -80,14 +77,16 @@ class LeaseKeeper:
                 self._extend(held)
 
     def _extend(self, held: list[Lease]) -> None:
+        from .logs import worker_log  # and with it logging: a push has no use for that
+
         try:
             kept = self._client.extend(held)
         except Exception as error:  # whatever it was, the next leases need this thread
-            log.warning("could not extend %d leases: %s", len(held), error)
+            worker_log.warning("could not extend %d leases: %s", len(held), error)
             return
         for lease, still in zip(held, kept, strict=True):
             if not still:
-                log.warning(
+                worker_log.warning(
                     "task %s lost its lease while it ran; another worker may run it too",
                     lease.task_id,
                 )

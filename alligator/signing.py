@@ -7,7 +7,6 @@ lengths no byte can move from one field into the next. JSON never starts with an
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import stat
@@ -36,8 +35,6 @@ _LENGTHS = struct.Struct("!II")
 _LARGEST_FILE = 65_536
 
 _HOW_TO_MAKE = "make one with: openssl rand -hex 32"
-
-log = logging.getLogger("alligator.signing")
 
 
 def unwrap(data: bytes) -> tuple[bytes, bytes]:
@@ -143,8 +140,12 @@ def _look_at_mode(where: str, path: str, mode: int) -> None:
     if mode & stat.S_IWOTH:
         raise InvalidSetting(f"{where} may be changed by everybody; chmod 600 {path}")
     if mode & stat.S_IROTH:
+        import logging  # as slow to import as all of this package, and seldom needed
+
         # Not refused: containers mount their secrets like that.
-        log.warning("%s may be read by every user of this machine; chmod o-r %s", where, path)
+        logging.getLogger("alligator.signing").warning(
+            "%s may be read by every user of this machine; chmod o-r %s", where, path
+        )
 
 
 def _checked(secret: str | bytes) -> bytes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import itertools
 import json
 import os
@@ -97,6 +96,8 @@ class Output:
             for row in rows:
                 self.line(_object({name: row[name] for name in names}))
         elif self.format == "csv":
+            import csv  # it would slow every other command
+
             write = csv.writer(sys.stdout, lineterminator="\n").writerow
             write(names)
             for row in rows:

@@ -23,6 +23,11 @@ def test_importing_alligator_imports_no_driver() -> None:
     assert not loaded & (DRIVERS | {"asyncio", "multiprocessing"})
 
 
+def test_a_push_imports_nothing_that_only_work_needs() -> None:
+    loaded = loaded_after("import alligator; alligator.Gator('locmem://').task(abs, 1)")
+    assert not loaded & {"logging", "socket", "selectors"}
+
+
 @pytest.mark.parametrize(
     ("dsn", "driver"),
     [
