@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -22,21 +23,26 @@ class LoopThread:
         self._loop = asyncio.new_event_loop()
         self._loop.set_task_factory(_make_task)
         self._running: set[asyncio.Task[None]] = set()  # the loop itself keeps weak references
+        self._new: deque[Callable[[], Coroutine[Any, Any, None]]] = deque()
         threading.Thread(target=self._run_forever, name="alligator-loop", daemon=True).start()
 
     def start(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run the coroutine that `make` returns, from any thread."""
-        self._loop.call_soon_threadsafe(self._start, make)
+        """Run the coroutine that `make` returns, from one other thread."""
+        self._new.append(make)
+        if len(self._new) == 1:  # or the loop has been woken, and has yet to come to it
+            self._loop.call_soon_threadsafe(self._start_new)
 
     def later(self, seconds: float, call: Callable[[], None]) -> asyncio.TimerHandle:
         """Make a call in so many seconds, or as soon after as the loop comes to it; to be asked for
         on the loop."""
         return self._loop.call_later(seconds, call)
 
-    def _start(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        task = self._loop.create_task(make())
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
+    def _start_new(self) -> None:
+        while self._new:
+            task = self._loop.create_task(self._new[0]())
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+            self._new.popleft()  # last: what comes meanwhile is then seen here, with no wake of its own
 
     def _run_forever(self) -> None:
         while True:
