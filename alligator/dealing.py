@@ -101,12 +101,13 @@ class Dealer:
         turns = deque(rooms)
         self._careful = False
         for lease in leases:
-            if (end := crashes.given_up(lease, self._max_deaths, worker)) is not None:
-                _tell(end)
-                outcomes.append(end)
-            elif self._is_suspect(lease):
-                self._careful = True
-                outcomes += self._deal_suspect(lease, turns, hands)
+            if self._is_suspect(lease):
+                if (end := crashes.given_up(lease, self._max_deaths, worker)) is not None:
+                    _tell(end)
+                    outcomes.append(end)
+                else:
+                    self._careful = True
+                    outcomes += self._deal_suspect(lease, turns, hands)
             elif turns:
                 child = turns.popleft()
                 hands[child].append(lease)
@@ -146,7 +147,9 @@ class Dealer:
         return crashes.is_last_chance(lease, self._max_deaths)
 
     def _is_suspect(self, lease: Lease) -> bool:
-        return crashes.is_suspect(lease) or self._apart.get(_key(lease), False)
+        if crashes.is_suspect(lease):
+            return True
+        return bool(self._apart) and self._apart.get(_key(lease), False)
 
     def _suspect_of(self, child: Child) -> Lease | None:
         """Return the suspect that a child holds; then it holds nothing else."""

@@ -42,7 +42,8 @@ class LoopThread:
             task = self._loop.create_task(self._new[0]())
             self._running.add(task)
             task.add_done_callback(self._running.discard)
-            self._new.popleft()  # last: what comes meanwhile is then seen here, with no wake of its own
+            # Last: what comes meanwhile needs no wake of its own.
+            self._new.popleft()
 
     def _run_forever(self) -> None:
         while True:

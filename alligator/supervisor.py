@@ -260,9 +260,11 @@ class Supervisor:
         return self._dealer.rooms()
 
     def _extend(self) -> None:
-        held = [lease for child in self._children for lease in child.held.values()]
         due = self._extended + self._client.lease_seconds / 3 <= time.monotonic()
-        if not (held and due) or self._broker.waiting():
+        if not due or self._broker.waiting():
+            return
+        held = [lease for child in self._children for lease in child.held.values()]
+        if not held:
             return
         self._extended = time.monotonic()
         try:

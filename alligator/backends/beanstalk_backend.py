@@ -166,6 +166,7 @@ class Client(Backend):
             return
         seconds = max(1, int(min(timeout, _WAIT_SECONDS)))
         with self._spare() as connection:
+            connection.end_first()
             own = bell(connection.name)
             connection.ask(watch=[*queues, own])
             cut_off = timeout if timeout < seconds else None  # the server counts whole seconds

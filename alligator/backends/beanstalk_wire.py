@@ -7,6 +7,7 @@ sends one command at a time, which costs a round trip a task.
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import secrets
@@ -14,6 +15,7 @@ import select
 import socket
 import weakref
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from types import ModuleType
 from typing import NamedTuple, NoReturn
 
@@ -32,6 +34,9 @@ from ..exceptions import (
 # without a body are under 20 kB, and 500 answers to a put under 16 kB.
 WINDOW_COMMANDS = 500
 WINDOW_BYTES = 256 * 1024
+
+#: A descriptor's number above those that a program has open at once.
+_HIGH = 500
 
 #: Longest line the server sends without a body of its own.
 _MAX_LINE = 1024
@@ -214,6 +219,21 @@ class Connection:
         poll.register(self._socket, select.POLLIN)
         # Nothing was asked, so input is the end of the stream, or words we could not place.
         return not poll.poll(0)
+
+    def end_first(self) -> None:
+        """Have this connection, which is to wait, end before the others if the process is killed.
+
+        Ended those first, the server would hand what they had reserved to this one, and count a
+        delivery that no task was run for. Linux closes a dead process's descriptors from the
+        highest number down (exit_files queues them, task_work_run takes the last one first).
+        """
+        if self._socket.fileno() >= _HIGH:
+            return
+        with suppress(OSError):  # the process may have no such number
+            number = fcntl.fcntl(self._socket, fcntl.F_DUPFD_CLOEXEC, _HIGH)
+            self._socket.close()
+            self._socket = socket.socket(fileno=number)
+            self._socket.settimeout(self._timeout)
 
     def close(self) -> None:
         """Close the socket."""

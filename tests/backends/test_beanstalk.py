@@ -354,25 +354,28 @@ def test_what_it_cannot_do_raises(client: Client) -> None:
 # -- leases -------------------------------------------------------------------------------------
 
 
-def test_the_task_of_a_killed_worker_is_back_at_once(make_client: MakeClient) -> None:
+@pytest.mark.parametrize("before", ["", "client.ping()"], ids=["", "the waiting socket is older"])
+def test_the_task_of_a_killed_worker_is_back_at_once_and_counted_once(
+    make_client: MakeClient, foreign: greenstalk.Client[bytes], before: str
+) -> None:
     client = make_client(lease=3600)
     task_id = push(client)
     code = (
         "import sys\n"
         "from alligator.backends.beanstalk_backend import Client\n"
         "client = Client(sys.argv[1])\n"
+        f"{before}\n"
         "print(client.reserve(['all'], 1)[0].task_id, flush=True)\n"
-        "sys.stdin.read()\n"
+        "while True: client.wait(['all'], 60)\n"
     )
     worker = subprocess.Popen(
-        [sys.executable, "-c", code, client._dsn.text],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
+        [sys.executable, "-c", code, client._dsn.text], stdout=subprocess.PIPE
     )
     with worker:
         assert worker.stdout is not None
         assert worker.stdout.readline().strip() == task_id.encode()
         assert client.reserve(["all"], 1) == []
+        eventually(lambda: foreign.stats_tube("all")["current-waiting"] == 1, "it does not wait")
 
         worker.kill()
         eventually(lambda: client.counts("all").waiting, "it is not back")
