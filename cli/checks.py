@@ -12,7 +12,13 @@ from .session import Session
 #: One thing that was looked at.
 Check = Finding
 
-COLUMNS = Columns(names=("check", "ok", "detail", "remedy"), key="check", long={"detail": 30})
+COLUMNS = Columns(
+    names=("check", "ok", "detail", "remedy"),
+    key="check",
+    # Whoever mends something needs all of what is wrong with it.
+    long={"detail": 30, "remedy": 20, "check": 16},
+    wrapped=("check", "detail", "remedy"),
+)
 
 
 def report(session: Session, checks: Iterable[Check]) -> bool:

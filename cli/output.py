@@ -29,7 +29,8 @@ class Columns:
         names: all fields, in order.
         key: the one that --quiet prints.
         brief: those of a table on a terminal.
-        long, optional: what such a table cuts and leaves out to fit; see tables.Fit.
+        long, optional, wrapped: what such a table cuts, leaves out and breaks into lines to fit;
+            see tables.Fit.
         words: how such a table words a field's values.
     """
 
@@ -38,6 +39,7 @@ class Columns:
     brief: tuple[str, ...] = ()
     long: Mapping[str, int] = field(default_factory=dict)
     optional: tuple[str, ...] = ()
+    wrapped: tuple[str, ...] = ()
     words: Mapping[str, Callable[[Any], str]] = field(default_factory=dict)
 
 
@@ -151,7 +153,7 @@ class Output:
 
         color = wants_color(sys.stdout, self.color)
         names = names if self.format or self.fields else columns.brief or names
-        fit = Fit(columns.long, columns.optional, all_columns=bool(self.fields))
+        fit = Fit(columns.long, columns.optional, columns.wrapped, bool(self.fields))
         format = "simple" if self.format == "table" else self.format
         while chunk := list(itertools.islice(rows, TABLE_ROWS)):
             if format is not None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import click
 from tabulate import tabulate
+from wcwidth import clip, wcswidth, wrap
 
 #: A column is not cut below this many characters.
 NARROWEST = 10
@@ -18,7 +19,15 @@ _GAP = 2
 #: Cells of a column that can be missed.
 _NOTHING = {"", "0", "{}", "[]"}
 
-STATE_COLORS = {"failed": "red", "retrying": "yellow", "running": "green"}
+#: The colour of a cell by what it says, in the columns that say one of a few words.
+_BY_WORD = {
+    "state": {"failed": "red", "retrying": "yellow", "running": "green", "stale": "red"},
+    "ok": {"true": "green", "false": "red"},
+    "paused": {"paused": "yellow"},
+}
+
+#: Of whatever a column has, but for 0.
+_BY_COLUMN = {"failed": "red", "retrying": "yellow", "running": "green", "error": "red"}
 
 
 @dataclass(frozen=True)
@@ -30,11 +39,13 @@ class Fit:
             keep.
         optional: the columns that are left out when others would be cut below that, the most
             useful first.
+        wrapped: the long columns that are broken over several lines where others are cut.
         all_columns: leave out none.
     """
 
     long: Mapping[str, int] = field(default_factory=dict)
     optional: Sequence[str] = ()
+    wrapped: Sequence[str] = ()
     all_columns: bool = False
 
 
@@ -63,13 +74,16 @@ def fitted(
     if not fit.all_columns:
         columns = {name: cells for name, cells in columns.items() if any(cells)}
     widths = _widths(columns, fit, room)
-    cut = [[_cut(cell, width) for cell in columns[name]] for name, width in widths.items()]
-    return widths, [list(row) for row in zip(*cut, strict=True)]
+    made_to_fit = [
+        [(_wrapped if name in fit.wrapped else _cut)(cell, width) for cell in columns[name]]
+        for name, width in widths.items()
+    ]
+    return widths, [list(row) for row in zip(*made_to_fit, strict=True)]
 
 
 def _widths(columns: Mapping[str, Sequence[str]], fit: Fit, room: int) -> dict[str, int]:
     """Return the columns to show, and how wide each is."""
-    widths = {name: max(len(name), *map(len, cells)) for name, cells in columns.items()}
+    widths = {name: max(len(name), *map(width_of, cells)) for name, cells in columns.items()}
     for name in fit.long.keys() & widths.keys():
         widths[name] = min(widths[name], room)
     narrow = {name: max(NARROWEST, len(name)) for name in fit.long}
@@ -121,16 +135,32 @@ def _line(widths: Iterable[int]) -> int:
     return sum(widths) + _GAP * (len(widths) - 1)
 
 
+def width_of(text: str) -> int:
+    """Return how many places of a terminal the text takes: two for a letter of Chinese, none for
+    an accent of its own."""
+    return len(text) if text.isascii() else wcswidth(text)
+
+
 def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"
+    return text if width_of(text) <= width else clip(text, 0, width - 1) + "…"
+
+
+def _wrapped(text: str, width: int) -> str:
+    # Not at hyphens: a remedy may be a command with options.
+    return "\n".join(wrap(text, width, break_on_hyphens=False))
+
+
+def color_of(column: str, text: str) -> str | None:
+    """Return the colour of a cell, None for most; it says nothing that the text does not."""
+    if text in _NOTHING:
+        return None
+    return _BY_WORD.get(column, {}).get(text) or _BY_COLUMN.get(column)
 
 
 def _colored(names: Sequence[str], rows: list[list[str]]) -> list[list[str]]:
-    """Return the rows with the states in their colours."""
-    if "state" not in names:
-        return rows
-    place = names.index("state")
-    return [
-        [*row[:place], click.style(row[place], fg=STATE_COLORS.get(row[place])), *row[place + 1 :]]
-        for row in rows
-    ]
+    return [[_styled(*cell) for cell in zip(names, row, strict=True)] for row in rows]
+
+
+def _styled(column: str, text: str) -> str:
+    color = color_of(column, text)
+    return text if color is None else click.style(text, fg=color)

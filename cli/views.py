@@ -32,7 +32,7 @@ TASK_COLUMNS = Columns(
         "error",
     ),
     brief=("id", "queue", "state", "task", "args", "kwargs", "due", "worker", "error"),
-    long={"error": 34, "task": 16, "args": 10, "kwargs": 10},
+    long={"error": 34, "task": 16, "args": 10, "queue": 12, "kwargs": 10},
     optional=("due", "args", "queue", "worker", "kwargs"),
 )
 

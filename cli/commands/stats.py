@@ -40,7 +40,12 @@ gator stats --watch --every 1s
 gator stats --format prometheus
 """
 
-TASK_COLUMNS = Columns(names=("task", *STATES), key="task", long={"task": 30})
+TASK_COLUMNS = Columns(
+    names=("task", *STATES),
+    key="task",
+    long={"task": 30},
+    optional=("running", "delayed", "blocked", "retrying"),
+)
 
 
 @click.command("stats", cls=Command, examples=EXAMPLES, fields=STATS_COLUMNS.names)

@@ -10,13 +10,7 @@ from textual.binding import Binding
 from textual.widgets import DataTable
 
 from ..output import Columns, cells
-from ..tables import STATE_COLORS, Fit, fitted
-
-#: Besides the numbers of tasks in a state, and the state itself.
-_COLORS = {**STATE_COLORS, "paused": "yellow", "stale": "red", "error": "red"}
-
-#: Cells that are worth no colour.
-_PLAIN = {"", "0"}
+from ..tables import Fit, color_of, fitted
 
 
 class Listing(DataTable[Text]):
@@ -85,5 +79,4 @@ class Listing(DataTable[Text]):
 
 
 def _cell(column: str, text: str) -> Text:
-    color = _COLORS.get(text if column == "state" else column, "")
-    return Text(text, style="" if text in _PLAIN else color, no_wrap=True, overflow="ellipsis")
+    return Text(text, style=color_of(column, text) or "", no_wrap=True, overflow="ellipsis")

@@ -10,6 +10,7 @@ import re
 import pytest
 from hypothesis import given as for_all
 from hypothesis import strategies as st
+from wcwidth import wcswidth
 
 from alligator.backends.base import Failure, Retry
 from alligator_cli.output import TABLE_ROWS, Columns, Output, _escaped, wants_color
@@ -211,6 +212,68 @@ def test_colour_comes_on_a_terminal_and_goes_with_no_color(listing: Cli) -> None
     listing.env["NO_COLOR"] = "1"
     assert "\x1b[31mfailed" not in listing.on_terminal("peek")
     assert "\x1b[31mfailed" in listing.on_terminal("peek", "--color")
+
+
+COLOR = re.compile("\x1b\\[3[0-9]m(.+?)\x1b\\[0m")
+
+
+def test_only_what_has_a_colour_has_an_end_of_it(listing: Cli, given: Given) -> None:
+    given.task("shop.add", queue="mail")
+    for command in (("peek", "--all-queues"), ("queues",), ("peek", "--format", "grid")):
+        shown = listing.on_terminal(*command, columns=120)
+        assert COLOR.search(shown)
+        assert "\x1b" not in COLOR.sub("", shown)
+
+
+def test_colour_tells_nothing_that_the_words_do_not(listing: Cli, given: Given) -> None:
+    for command in (("peek",), ("health", "--max-depth", "0")):
+        plain = listing.on_terminal(*command, "--no-color")
+        assert COLOR.sub(r"\1", listing.on_terminal(*command, "--color")) == plain
+
+
+@pytest.mark.parametrize("columns", [60, 120])
+def test_a_check_that_did_not_pass_stands_out(cli: Cli, given: Given, columns: int) -> None:
+    given.task("shop.add", queue="mail")
+    for command in (("health", "--max-depth", "0"), ("doctor",)):
+        shown = cli.on_terminal(*command, columns=columns)
+        assert "\x1b[32mtrue\x1b[0m" in shown
+        assert [*re.findall("\x1b\\[31m(.+?)\x1b", shown)] == ["false"]
+
+
+def test_on_a_narrow_terminal_checks_are_told_in_full(cli: Cli, given: Given) -> None:
+    given.task("shop.add", queue="mail")
+    lines = table_lines(cli, "doctor", columns=60)
+    assert max(map(len, lines)) <= 60
+    detail, remedy = (lines[0].index(name) for name in ("detail", "remedy"))
+    details = " ".join(line[detail:remedy].strip() for line in lines)
+    assert "1 waiting, and no worker takes from it" in details
+    remedies = " ".join(line[remedy:].strip() for line in lines)
+    assert "gator worker -q mail" in " ".join(remedies.split())
+
+
+WIDE = "報告書を毎週作成するキュー"
+
+
+@pytest.mark.parametrize("columns", [60, 120])
+def test_letters_of_two_places_and_of_none_keep_columns_straight(
+    cli: Cli, given: Given, columns: int
+) -> None:
+    for queue in (WIDE, f"{WIDE}\N{WHITE HEAVY CHECK MARK}" * 5, "re\u0301sume\u0301", "mail"):
+        given.task("shop.add", queue, queue=queue)
+    for command in (("queues",), ("peek", "--all-queues"), ("stats",)):
+        lines = table_lines(cli, *command, columns=columns)
+        assert max(map(wcswidth, lines)) <= columns
+        edges = [rule.start() for rule in re.finditer(" -", lines[1])]
+        for line in lines[2:]:
+            places = "".join(char + "\0" * (wcswidth(char) - 1) for char in line if wcswidth(char))
+            assert all(places[at] == " " and places[at + 1] != " " for at in edges[:2])
+
+
+def test_tasks_by_name_fit_a_narrow_terminal(cli: Cli, given: Given) -> None:
+    given.task("shop.app.tasks.reports.weekly.of.a.long.name")
+    lines = table_lines(cli, "stats", "--by", "task", columns=60)
+    assert lines[0].split()[:2] == ["task", "waiting"]
+    assert max(map(len, lines)) <= 60
 
 
 class Terminal(io.StringIO):

@@ -43,7 +43,7 @@ def wheel(built: Path) -> Path:
 
 @pytest.fixture
 def installed(built: Path) -> Path:
-    """The bin folder of an environment with the wheel, click and tabulate, and no driver."""
+    """The bin folder of an environment with the wheel and what it needs, and no driver."""
     return built / "installed" / "bin"
 
 
@@ -60,7 +60,7 @@ def install(folder: Path) -> None:
     (wheel,) = folder.glob("*.whl")
     pip("install", "--no-index", "--no-deps", str(wheel), into=target / "bin" / "python")
     site = Path(sysconfig.get_path("purelib", vars={"base": str(target)}))
-    for name in ("click", "tabulate"):
+    for name in ("click", "tabulate", "wcwidth"):
         copy_distribution(name, site)
 
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-DRIVERS = {"redis", "greenstalk", "sqlite3", "click", "tabulate"}
+DRIVERS = {"redis", "greenstalk", "sqlite3", "click", "tabulate", "wcwidth"}
 
 
 def loaded_after(code: str) -> set[str]:
