@@ -28,6 +28,7 @@ class Batch:
 
     Attributes:
         last: the number of its last line, and `crc` that of all bytes up to there.
+        read: how many bytes that is, of those that this run has not left out.
         invalid: lines that are no task.
         groups: by queue, the entries and the place of each in the batch.
         failed: by place, the failures of a task that goes to the failed set.
@@ -35,6 +36,7 @@ class Batch:
 
     last: int
     crc: int
+    read: int
     invalid: int = 0
     groups: dict[str, list[tuple[int, Entry]]] = field(default_factory=dict)
     failed: dict[int, list[Failure]] = field(default_factory=dict)
@@ -69,6 +71,7 @@ class Preparer:
         self._size = size
         self._refused = refused
         self._number, self._crc = done
+        self._read = 0
         self._renew()
 
     def batches(self, chunks: Iterable[list[bytes]], doubtful: int = 0) -> Iterator[Batch]:
@@ -101,7 +104,9 @@ class Preparer:
         self._awaited: dict[str, str] = {}
 
     def _finished(self) -> Batch:
-        batch = Batch(self._number, self._crc, self._invalid, self._groups, self._failed)
+        batch = Batch(
+            self._number, self._crc, self._read, self._invalid, self._groups, self._failed
+        )
         self._renew()
         return batch
 
@@ -124,6 +129,7 @@ class Preparer:
             self._put(queue, entry)
         self._number = number
         self._crc = zlib.crc32(line, self._crc)
+        self._read += len(line) + 1
         self._lines += 1
         return before
 

@@ -21,7 +21,7 @@ from .checkpoint import Checkpoint, Note, Progress
 from .errors import PARTLY
 from .lines import BadLine
 from .progress import Meter, Pace
-from .reading import lines, opened
+from .reading import lines, opened, size
 from .sending import Sender, send_all
 from .session import Session
 
@@ -73,7 +73,8 @@ def new_load() -> str:
 def _push(
     session: Session, gator: Gator, source: Source, note: Note, checkpoint: Checkpoint | None
 ) -> int:
-    meter = Meter("lines", session.out.quiet, prints=source.print_ids)
+    file = opened(source.path)
+    meter = Meter("lines", session.out.quiet, prints=source.print_ids, total=lambda: size(file))
     refusals = _Refusals(session, meter, source.skip_invalid)
     pace = Pace(source.rate)
     sender = Sender(gator, note, checkpoint, session.out if source.print_ids else None, meter)
@@ -81,12 +82,12 @@ def _push(
         session.out.note(f"going on after line {note.done.lines}, as {source.checkpoint} says")
     done = (note.done.lines, note.done.crc)
     preparer = Preparer(gator, note.load, pace.batch(LINES), refusals.add, done, source.restore)
-    file = opened(source.path)
     try:
-        batches = preparer.batches(_after(lines(file), note, source), note.sending)
+        batches = preparer.batches(_after(lines(file), note, source, meter), note.sending)
         if source.dry_run:
             for batch in batches:
                 note.done = _checked(note.done, batch)
+                meter.at(batch.last, batch.read)
         else:
             send_all(_same(batches, note, source), sender, pace)
     except BadLine as error:
@@ -102,13 +103,16 @@ def _push(
     return _summary(session, source, sender.done)
 
 
-def _after(chunks: Iterator[list[bytes]], note: Note, source: Source) -> Iterator[list[bytes]]:
+def _after(
+    chunks: Iterator[list[bytes]], note: Note, source: Source, meter: Meter
+) -> Iterator[list[bytes]]:
     """Leave out the lines that are done, having made sure that they are the same."""
     left, crc = note.done.lines, 0
     for chunk in chunks:
         if left:
             for line in chunk[:left]:
                 crc = zlib.crc32(line, crc)
+                meter.past += len(line) + 1
             chunk, left = chunk[left:], max(0, left - len(chunk))
             if left:
                 continue

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import IO, Any, NamedTuple, TypeVar
 
 import click
@@ -18,7 +19,7 @@ from .ids import given_ids
 from .interrupting import held_back
 from .output import Output
 from .progress import Meter, Pace
-from .selection import Filter, chosen_queues, chosen_states, nothing_in, records
+from .selection import Filter, chosen_queues, chosen_states, count, nothing_in, records
 from .session import Session
 from .types import rate
 
@@ -192,7 +193,8 @@ def _by_id(
     out: Output | None = session.out
     targets = map(Target, given_ids(choice.ids, choice.ids_from))
     tried = _tried(client, act, manner)
-    for changed in _batches(session, targets, tried, tally, manner, prints=True):
+    meter = Meter("tasks", session.out.quiet, prints=True)
+    for changed in _batches(meter, targets, tried, tally, manner):
         if out is None:
             continue
         try:
@@ -247,11 +249,18 @@ def _selected(
     def found() -> Iterator[Record]:
         return records(client, queues, states, 0, False, choice.wanted)
 
-    if not may_change(session, verb, manner, lambda: sum(1 for _ in found())):
+    @cache
+    def matching() -> int:
+        return sum(1 for _ in found()) if choice.wanted else count(client, queues, states)
+
+    asks = not (manner.yes or manner.dry_run)
+    if asks and not _agreed(session, verb, matching):
         return FAILED
     if manner.dry_run:
         act = same_ids(lambda ids: [Mended.DONE] * len(ids))
-    tally = change(session, found(), act, manner)
+    # To count what a filter lets pass takes a look at all; only the question is worth it.
+    total = matching if asks or not choice.wanted else None
+    tally = change(session, found(), act, manner, total)
     if not tally.matched:
         session.out.note(nothing_in(client, queues, "nothing that matches"))
     summary = tally.summary()
@@ -259,30 +268,39 @@ def _selected(
     return os.EX_OK
 
 
-def may_change(session: Session, verb: Verb, manner: Manner, count: Callable[[], int]) -> bool:
-    """Whether to go on: without --yes, a person is asked, and told how many tasks it is about.
+def _agreed(session: Session, verb: Verb, matching: Callable[[], int]) -> bool:
+    """Ask a person, who is told how many tasks it is about, whether to go on.
 
     Raises:
         UsageError: nobody is here to ask.
     """
-    if manner.yes or manner.dry_run:
-        return True
     if not sys.stdin.isatty():
         raise click.UsageError(
             f"{verb.name} changes every task that is selected, and nobody is here to ask; add --yes"
         )
-    matched = count()
+    matched = matching()
     if not matched or click.confirm(f"{verb.name.capitalize()} {tasks(matched)}?", err=True):
         return True
     session.out.note(f"nothing was {verb.past}")
     return False
 
 
-def change(session: Session, found: Iterable[Record], act: Act, manner: Manner) -> Tally:
-    """Change tasks as they are found."""
+def change(
+    session: Session,
+    found: Iterable[Record],
+    act: Act,
+    manner: Manner,
+    total: Callable[[], int] | None,
+) -> Tally:
+    """Change tasks as they are found.
+
+    Args:
+        total: tells how many there are, for the progress.
+    """
     tally = Tally()
     targets = (Target(record.task_id, record) for record in found)
-    for _ in _batches(session, targets, act, tally, manner):
+    meter = Meter("tasks", session.out.quiet, total=total)
+    for _ in _batches(meter, targets, act, tally, manner):
         pass
     if left := tally.left.get(Mended.UNVERIFIED):
         session.out.note(f"{tasks(left)} left alone: {REASONS[Mended.UNVERIFIED]}")
@@ -302,19 +320,10 @@ def tasks(count: int) -> str:
 
 
 def _batches(
-    session: Session,
-    targets: Iterable[Target],
-    act: Act,
-    tally: Tally,
-    manner: Manner,
-    prints: bool = False,
+    meter: Meter, targets: Iterable[Target], act: Act, tally: Tally, manner: Manner
 ) -> Iterator[list[str]]:
-    """Change batch after batch; yield the ids of those that were changed.
-
-    Args:
-        prints: the caller prints them.
-    """
-    meter, pace = Meter("tasks", session.out.quiet, prints=prints), Pace(manner.rate)
+    """Change batch after batch; yield the ids of those that were changed."""
+    pace = Pace(manner.rate)
     source = iter(targets)
     try:
         while batch := _apart(itertools.islice(source, pace.batch(BATCH))):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import select
+import stat
 import sys
 from collections.abc import Iterator
 from typing import IO
@@ -30,6 +31,15 @@ def opened(path: str) -> IO[bytes]:
         return open(path, "rb", buffering=0)
     except OSError as error:
         raise click.UsageError(f"{path!r} cannot be read: {error.strerror}") from error
+
+
+def size(file: IO[bytes]) -> int | None:
+    """Return how many bytes a file has; None for a pipe, which does not know."""
+    try:
+        found = os.fstat(file.fileno())
+    except (io.UnsupportedOperation, AttributeError):
+        return None
+    return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
 def lines(file: IO[bytes]) -> Iterator[list[bytes]]:

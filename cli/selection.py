@@ -161,6 +161,12 @@ def records(
                 break
 
 
+def count(client: Backend, queues: Sequence[str], states: Sequence[State]) -> int:
+    """Return how many tasks the queues have in the states, without a look at any."""
+    counts = [client.counts(name) for name in queues]
+    return sum(getattr(one, state.value) for one in counts for state in states)
+
+
 def nothing_in(client: Backend, queues: Sequence[str], what: str = "nothing") -> str:
     """Say that the queues have nothing to show, with a suggestion for a name that no queue has."""
     if len(queues) != 1:

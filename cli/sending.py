@@ -80,7 +80,7 @@ class Sender:
             invalid=done.invalid + batch.invalid,
             markers=markers,
         )
-        self._meter.at(batch.last)
+        self._meter.at(batch.last, batch.read)
         self._print([sent[place].task_id for place in sorted(sent)])
 
     def _push(self, queue: str, entries: list[Entry], marker: str, again: bool) -> list[Receipt]:

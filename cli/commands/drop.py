@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
 import click
 
-from alligator.backends.base import Backend, Record, State
+from alligator.backends.base import Record, State
 from alligator.gator import Gator
 
 from ..backup import Backup
@@ -21,6 +21,7 @@ from ..options import Command
 from ..selection import (
     chosen_queues,
     chosen_states,
+    count,
     filter_options,
     nothing_in,
     queue_options,
@@ -65,12 +66,12 @@ def command(session: Session, /, backup: str | None, **options: Any) -> int:
     states = chosen_states(client, choice.states)
     states = [state for state in states if state is not State.RUNNING]
     one_by_one = bool(choice.wanted or backup is not None or manner.rate)
-    running = 0 if choice.states or choice.wanted else _count(client, queues, [State.RUNNING])
+    running = 0 if choice.states or choice.wanted else count(client, queues, [State.RUNNING])
 
     def found() -> Iterator[Record]:
         return records(client, queues, states, 0, False, choice.wanted)
 
-    matched = sum(1 for _ in found()) if choice.wanted else _count(client, queues, states)
+    matched = sum(1 for _ in found()) if choice.wanted else count(client, queues, states)
     if matched and not (manner.yes or manner.dry_run):
         what = " or ".join(choice.states) if not choice.wanted else "matching"
         if not click.confirm(question(matched, what, queues), err=True):
@@ -79,7 +80,7 @@ def command(session: Session, /, backup: str | None, **options: Any) -> int:
     if manner.dry_run:
         changed, skipped = 0, running
     elif one_by_one:
-        tally = _removed(session, gator, found(), backup, manner)
+        tally = _removed(session, gator, found(), backup, manner, matched)
         matched, changed = tally.matched, tally.changed
         skipped = running + matched - changed
     else:
@@ -99,19 +100,19 @@ def command(session: Session, /, backup: str | None, **options: Any) -> int:
 
 
 def _removed(
-    session: Session, gator: Gator, found: Iterator[Record], path: str | None, manner: Manner
+    session: Session,
+    gator: Gator,
+    found: Iterator[Record],
+    path: str | None,
+    manner: Manner,
+    matched: int,
 ) -> Tally:
     """Remove tasks one by one, into a file that brings them back if one is named."""
     act = same_ids(gator.client.cancel_many)
     if path is None:
-        return change(session, found, act, manner)
+        return change(session, found, act, manner, lambda: matched)
     with closing(Backup(path, gator)) as backup:
-        return change(session, found, backup.around(act), manner)
-
-
-def _count(client: Backend, queues: Sequence[str], states: Iterable[State]) -> int:
-    counts = [client.counts(name) for name in queues]
-    return sum(getattr(one, state.value) for one in counts for state in states)
+        return change(session, found, backup.around(act), manner, lambda: matched)
 
 
 def question(matched: int, what: str, queues: Sequence[str]) -> str:

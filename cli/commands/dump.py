@@ -7,10 +7,12 @@ import click
 from ..broker import open_gator
 from ..dumping import dumped
 from ..options import Command
+from ..progress import Meter
 from ..selection import (
     Filter,
     chosen_queues,
     chosen_states,
+    count,
     filter_options,
     nothing_in,
     queue_options,
@@ -45,9 +47,16 @@ def command(
     client = gator.client
     queues = chosen_queues(client, queue, all_queues)
     chosen = chosen_states(client, states)
-    empty = True
-    for record in records(client, queues, chosen, 0, False, Filter(task, error, older_than)):
-        session.out.line(dumped(gator, record))
-        empty = False
-    if empty:
+    wanted = Filter(task, error, older_than)
+    total = None if wanted else lambda: count(client, queues, chosen)
+    meter = Meter("tasks", session.out.quiet, prints=True, total=total)
+    written = 0
+    try:
+        for record in records(client, queues, chosen, 0, False, wanted):
+            session.out.line(dumped(gator, record))
+            written += 1
+            meter.at(written)
+    finally:
+        meter.clear()
+    if not written:
         session.out.note(nothing_in(client, queues))

@@ -120,9 +120,9 @@ class Cli:
             command(*args), cwd=self.folder, env=self.environment(), text=True, **options
         )
 
-    def on_terminal(self, *args: str, columns: int = 80) -> str:
+    def on_terminal(self, *args: str, columns: int = 80, **options: Any) -> str:
         """Run gator with a terminal as stdin, stdout and stderr; return what it shows."""
-        return self.talk("", *args, columns=columns)[0]
+        return self.talk("", *args, columns=columns, **options)[0]
 
     def talk(
         self,
@@ -130,18 +130,21 @@ class Cli:
         *args: str,
         columns: int = 80,
         interrupt_when: Callable[[], bool] | None = None,
+        **options: Any,
     ) -> tuple[str, int]:
         """Run gator on a terminal at which `typed` is typed; return what it shows, and its exit
         code.
 
         Args:
             interrupt_when: send it SIGINT once this holds.
+            options: stdin, stdout or stderr, where that is to be something else.
         """
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
         os.write(master, typed.encode())
         try:
-            with self.start(*args, stdin=slave, stdout=slave, stderr=slave) as process:
+            streams = {"stdin": slave, "stdout": slave, "stderr": slave, **options}
+            with self.start(*args, **streams) as process:
                 os.close(slave)
                 if interrupt_when is not None:
                     eventually(interrupt_when, "the moment to interrupt")
