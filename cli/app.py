@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from typing import Any
 
 import click
@@ -45,7 +46,7 @@ COMMANDS = {
     "help": "Show the help of a command.",
 }
 
-#: What a shell asks for completions with.
+#: By it a shell that asks for completions says which one it is.
 COMPLETE = "_GATOR_COMPLETE"
 
 ALIASES = {"enqueue": "push", "ls": "peek", "requeue": "retry", "purge": "drop", "info": "stats"}
@@ -99,6 +100,24 @@ class App(click.Group):
             starting.heed_signals()
         return super().resolve_command(ctx, [name, *args[1:]])
 
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem[str]]:
+        """Offer options, or commands, none of which is imported for it; aliases once there is
+        something that they begin with."""
+        from click.shell_completion import CompletionItem
+
+        texts = {
+            **COMMANDS,
+            **({name: COMMANDS[of] for name, of in ALIASES.items()} if incomplete else {}),
+        }
+        found = [
+            CompletionItem(name, help=text)
+            for name, text in texts.items()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_usage(ctx, formatter)
         write_examples(EXAMPLES, formatter)
@@ -113,11 +132,11 @@ class App(click.Group):
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
         """Run gator and exit; click's own main has other exit codes than ours."""
-        if asked := os.environ.get(COMPLETE):
-            # click's own main would look at it; so must ours.
-            from click.shell_completion import shell_complete
+        if shell := os.environ.get(COMPLETE):
+            from .shells import answer  # no command needs it
 
-            raise SystemExit(shell_complete(self, {}, "gator", COMPLETE, asked))
+            click.echo(answer(self, shell, sys.argv[1:]))
+            raise SystemExit(os.EX_OK)
         raise SystemExit(guard.run(self, *args, **kwargs))
 
 

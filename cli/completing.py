@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .session import Session
+from .types import FORMATS
 
 if TYPE_CHECKING:  # imported when a shell, or a broker, is asked
     from click.shell_completion import CompletionItem
@@ -34,6 +35,22 @@ def words(names: Iterable[str]) -> Completer:
         return [name for name in names if name.startswith(begun)]
 
     return complete
+
+
+def formats(ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]:
+    """Offer the formats that a command's output can have."""
+    from tabulate import tabulate_formats  # slow to import
+
+    own = getattr(ctx.command, "formats", ())
+    return words((*FORMATS, *own, *tabulate_formats))(ctx, _param, begun)
+
+
+def fields(ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]:
+    """Offer the last one of the names of fields."""
+    before, comma, last = begun.rpartition(",")
+    given = before.split(",")
+    names = [name for name in getattr(ctx.command, "fields", ()) if name not in given]
+    return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
 
 
 def files(_ctx: click.Context, _param: click.Parameter, begun: str) -> list[CompletionItem]:

@@ -8,9 +8,9 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from .completing import files, words
+from .completing import fields, files, formats
 from .session import Session
-from .types import FORMATS, field_names, output_format
+from .types import field_names, output_format
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -72,10 +72,16 @@ def global_options(of_group: bool) -> list[click.Option]:
             "--format",
             type=output_format,
             metavar="FORMAT",
-            shell_complete=words(FORMATS),
+            shell_complete=formats,
             help="json, tsv, csv, table, or any format that tabulate knows.",
         ),
-        option("--fields", type=field_names, metavar="A,B", help="Only these, in this order."),
+        option(
+            "--fields",
+            type=field_names,
+            metavar="A,B",
+            shell_complete=fields,
+            help="Only these, in this order.",
+        ),
         option("--quiet", is_flag=True, help="Only ids, and no messages but errors."),
         option("--color/--no-color", help="Colours, whatever the terminal."),
         option("--debug", is_flag=True, help="A traceback with an error."),
@@ -101,6 +107,7 @@ class Command(click.Command):
         *args: Any,
         examples: str = "",
         fields: Sequence[str] = (),
+        formats: Sequence[str] = (),
         surplus: str = "",
         elsewhere: Mapping[str, str] | None = None,
         **kwargs: Any,
@@ -109,12 +116,14 @@ class Command(click.Command):
 
         Args:
             fields: what --fields takes.
+            formats: what --format takes here and elsewhere does not.
             surplus: what to do instead of giving one argument too many.
             elsewhere: options that other queues have, and what they are called here.
         """
         super().__init__(*args, **kwargs)
         self.examples = examples
         self.fields = fields
+        self.formats = formats
         self.surplus = surplus
         self.elsewhere = elsewhere or {}
         self.globals = global_options(of_group=False)

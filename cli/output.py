@@ -13,6 +13,7 @@ from typing import IO, Any
 import click
 
 from .suggest import did_you_mean
+from .types import PROMETHEUS
 
 Row = Mapping[str, Any]
 
@@ -137,7 +138,7 @@ class Output:
             Output(format, color=self.color).rows(pairs, Columns(("field", "value")))
 
     def _chosen(self, columns: Columns) -> tuple[str, ...]:
-        if self.format == "prometheus":
+        if self.format == PROMETHEUS:
             raise click.UsageError("--format prometheus: only gator stats has it")
         for name in self.fields:
             if name not in columns.names:

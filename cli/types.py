@@ -22,7 +22,10 @@ from .suggest import did_you_mean
 STATES = ("waiting", "delayed", "retrying", "blocked", "running", "failed")
 
 #: Formats that need no tabulate.
-FORMATS = ("json", "tsv", "csv", "table", "prometheus")
+FORMATS = ("json", "tsv", "csv", "table")
+
+#: One that only gator stats has.
+PROMETHEUS = "prometheus"
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
@@ -118,11 +121,11 @@ state = choice("state", STATES)
 
 def output_format(text: str) -> str:
     """Read the name of an output format."""
-    if text in FORMATS:
+    if text in (*FORMATS, PROMETHEUS):
         return text
     from tabulate import tabulate_formats  # slow to import, and seldom asked for
 
-    return choice("format", (*FORMATS, *tabulate_formats))(text)
+    return choice("format", (*FORMATS, PROMETHEUS, *tabulate_formats))(text)
 
 
 def field_names(text: str) -> tuple[str, ...]:

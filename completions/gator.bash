@@ -1,28 +1,12 @@
 _gator_completion() {
-    local IFS=$'\n'
-    local response
-
-    response=$(env COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD _GATOR_COMPLETE=bash_complete $1)
-
-    for completion in $response; do
-        IFS=',' read type value <<< "$completion"
-
-        if [[ $type == 'dir' ]]; then
-            COMPREPLY=()
-            compopt -o dirnames
-        elif [[ $type == 'file' ]]; then
-            COMPREPLY=()
-            compopt -o default
-        elif [[ $type == 'plain' ]]; then
-            COMPREPLY+=($value)
-        fi
-    done
-
-    return 0
+    local answer
+    COMPREPLY=()
+    while IFS= read -r answer; do
+        case $answer in
+            file,*) compopt -o default ;;
+            plain,*) COMPREPLY+=("${answer#plain,}") ;;
+        esac
+    done < <(_GATOR_COMPLETE=bash "$1" "${COMP_LINE:0:COMP_POINT}" "$COMP_WORDBREAKS" 2>/dev/null)
 }
 
-_gator_completion_setup() {
-    complete -o nosort -F _gator_completion gator
-}
-
-_gator_completion_setup;
+complete -o nosort -F _gator_completion gator

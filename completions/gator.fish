@@ -1,17 +1,20 @@
-function _gator_completion;
-    set -l response (env _GATOR_COMPLETE=fish_complete COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) gator);
+function _gator_completion
+    set -l typed (commandline -opc)
+    set -l word (commandline -ct)
+    set -l gator $typed[1]
+    set -e typed[1]
+    for answer in (_GATOR_COMPLETE=fish $gator $typed "$word" 2>/dev/null)
+        set -l kind (string split -m 1 , -- $answer)
+        switch $kind[1]
+            case file
+                set -l path (string sub -s (math 1 + (string length -- "$kind[2]")) -- "$word")
+                for found in (__fish_complete_path "$path")
+                    echo -- $kind[2]$found
+                end
+            case plain
+                echo -- $kind[2]
+        end
+    end
+end
 
-    for completion in $response;
-        set -l metadata (string split "," $completion);
-
-        if test $metadata[1] = "dir";
-            __fish_complete_directories $metadata[2];
-        else if test $metadata[1] = "file";
-            __fish_complete_path $metadata[2];
-        else if test $metadata[1] = "plain";
-            echo $metadata[2];
-        end;
-    end;
-end;
-
-complete --no-files --command gator --arguments "(_gator_completion)";
+complete --no-files --command gator --arguments "(_gator_completion)"

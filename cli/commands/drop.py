@@ -15,6 +15,7 @@ from alligator.gator import Gator
 
 from ..backup import Backup
 from ..broker import open_gator
+from ..completing import files
 from ..errors import FAILED
 from ..mending import Manner, Tally, change, chosen, manner_options, same_ids
 from ..options import Command
@@ -44,6 +45,7 @@ UNDROPPABLE = "a running task cannot be dropped, only waited for"
 @click.option(
     "--backup",
     metavar="FILE",
+    shell_complete=files,
     help="Append what is removed to this file, so that load brings it back.",
 )
 @manner_options

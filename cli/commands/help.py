@@ -14,9 +14,9 @@ gator help push
 
 
 def _commands(ctx: click.Context, param: click.Parameter, begun: str) -> list[str]:
-    from ..app import COMMANDS
+    from ..app import ALIASES, COMMANDS
 
-    return words(COMMANDS)(ctx, param, begun)
+    return words((*COMMANDS, *ALIASES) if begun else COMMANDS)(ctx, param, begun)
 
 
 @click.command("help", cls=Command, examples=EXAMPLES, surplus="One command at a time.")

@@ -22,7 +22,7 @@ from alligator.tasks import Task
 from alligator.utils import DottedPath
 
 from ..broker import open_gator
-from ..completing import queue_names, task_ids
+from ..completing import files, queue_names, task_ids
 from ..foreground import users_code
 from ..lines import backoff
 from ..options import Command
@@ -134,6 +134,7 @@ def dotted_path(text: str) -> DottedPath:
     "--from",
     "path",
     metavar="FILE",
+    shell_complete=files,
     help='Push the task of each line, such as {"task": "app.mail", "args": [1]}; - is stdin. The '
     "fields are called as the options are, with _ for -.",
 )
@@ -141,6 +142,7 @@ def dotted_path(text: str) -> DottedPath:
 @click.option(
     "--checkpoint",
     metavar="FILE",
+    shell_complete=files,
     help="With --from: note there how far it has come; the same command then goes on from there.",
 )
 @click.option("--rate", type=rate, metavar="RATE", help="With --from: 100/s, 6000/m.")

@@ -14,6 +14,7 @@ from alligator.backends.base import Backend, Capability
 from alligator.body import call_name
 
 from ..broker import open_client
+from ..completing import words
 from ..exposition import exposition
 from ..options import Command
 from ..output import Columns
@@ -29,7 +30,7 @@ from ..queue_rows import (
 )
 from ..selection import Filter, chosen_states, queues_option, records
 from ..session import Session, pass_session
-from ..types import STATES, choice
+from ..types import PROMETHEUS, STATES, choice
 from ..views import payload_of
 from ..watching import repeat, watch_options
 
@@ -48,12 +49,23 @@ TASK_COLUMNS = Columns(
 )
 
 
-@click.command("stats", cls=Command, examples=EXAMPLES, fields=STATS_COLUMNS.names)
+#: What the rows are of.
+GROUPINGS = ("queue", "task")
+
+
+@click.command(
+    "stats",
+    cls=Command,
+    examples=EXAMPLES,
+    fields=STATS_COLUMNS.names,
+    formats=(PROMETHEUS,),
+)
 @queues_option
 @click.option(
     "--by",
-    type=choice("grouping", ("queue", "task")),
+    type=choice("grouping", GROUPINGS),
     default="queue",
+    shell_complete=words(GROUPINGS),
     show_default=True,
     metavar="WHAT",
     help="queue or task; task reads every task's body.",
@@ -69,7 +81,7 @@ def command(session: Session, queues: tuple[str, ...], by: str, watch: bool, eve
     client = open_client(session)
     if by == "task":
         show = _by_task(session, client, queues)
-    elif session.out.format == "prometheus":
+    elif session.out.format == PROMETHEUS:
         show = _for_prometheus(session, client, queues)
     else:
         show = _by_queue(session, client, queues, watch)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from alligator_cli.app import COMMANDS
+from alligator_cli.app import ALIASES, COMMANDS
 from alligator_cli.scripts import FILES, SHELLS, script
 
+from ..docs.terminal import Terminal
+from ..servers import eventually
 from .conftest import Cli, Given
 
 FOLDER = Path(__file__).parents[2] / "completions"
@@ -21,23 +23,19 @@ FOLDER = Path(__file__).parents[2] / "completions"
 ASK = {
     "bash": """
         source {script}
-        COMP_WORDS=({line}) COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+        COMP_LINE={quoted} COMP_POINT=${{#COMP_LINE}}
         _gator_completion gator
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """,
     "fish": "source {script}; complete -C {quoted}",
-    # zsh completes at a prompt only: it gets one, and a function that prints instead of inserting.
+    # zsh completes at a prompt only: it gets functions that print instead of inserting.
     "zsh": """
         compdef() {{ : }}
         source {script}
-        _describe() {{
-            local list=$2
-            [[ $1 == -V ]] && list=$3
-            print -rl -- ${{${{(P)list}}%%:*}}
-        }}
-        compadd() {{ local list=$@[-1]; print -rl -- "${{(P@)list}}" }}
-        words=({line}) CURRENT=${{#words}}
-        _gator_completion
+        _describe() {{ print -rl -- ${{${{(P@)@[-1]}}%%:*}} }}
+        compadd() {{ print -rl -- "${{(P@)@[-1]}}" }}
+        words=({line}) CURRENT=${{#words}} PREFIX=$words[-1]
+        _gator
     """,
 }
 
@@ -91,6 +89,32 @@ def test_commands_options_and_their_values(offered: Callable[..., list[str]]) ->
     assert set(offered("gator", "help", "que")) == {"queues"}
 
 
+def test_aliases_are_offered_once_something_is_typed(offered: Callable[..., list[str]]) -> None:
+    assert set(offered("gator", "enq")) == {"enqueue"}
+    assert not set(offered("gator", "")) & set(ALIASES)
+    assert set(offered("gator", "help", "enq")) == {"enqueue"}
+    assert set(offered("gator", "ls", "--state", "f")) == {"failed"}
+
+
+def test_fields_are_offered_one_after_another(offered: Callable[..., list[str]]) -> None:
+    assert offered("gator", "queues", "--fields", "que") == ["queue"]
+    assert offered("gator", "queues", "--fields", "queue,wait") == ["queue,waiting"]
+    assert offered("gator", "queues", "--fields", "queue,que") == []
+
+
+def test_formats_and_groupings_are_those_of_the_command(offered: Callable[..., list[str]]) -> None:
+    assert set(offered("gator", "peek", "--format", "j")) == {"json", "jira"}
+    assert offered("gator", "peek", "--format", "gi") == ["github"]
+    assert offered("gator", "peek", "--format", "prom") == []
+    assert offered("gator", "stats", "--format", "prom") == ["prometheus"]
+    assert offered("gator", "stats", "--by", "t") == ["task"]
+
+
+def test_what_makes_no_sense_is_offered_nothing(offered: Callable[..., list[str]]) -> None:
+    assert offered("gator", "nosuch", "--st") == []
+    assert offered("gator", "peek", "--state", "nosuch", "--state", "nos") == []
+
+
 def test_queues_and_ids_come_from_the_broker(
     offered: Callable[..., list[str]], given: Given
 ) -> None:
@@ -113,3 +137,97 @@ def test_a_broker_that_is_away_or_wrong_offers_nothing(offered: Callable[..., li
 def test_pressing_a_key_makes_no_queue_file(offered: Callable[..., list[str]], cli: Cli) -> None:
     assert offered("gator", "peek", "-q", "") == []
     assert not (cli.folder / "queue.db").exists()
+
+
+#: Each makes Tab complete as at a prompt, and Ctrl-G write the line into a file.
+PROMPT = {
+    "bash": (
+        ["bash", "--norc", "--noprofile", "-i"],
+        """
+        source {script}; tell() {{ printf %s "$READLINE_LINE" >line.new; mv line.new line; }}
+        bind -x '"\\C-g": tell'
+        """,
+    ),
+    "zsh": (
+        ["zsh", "-f", "-i"],
+        """
+        autoload -Uz compinit; compinit -D -u; source {script}
+        tell() {{ print -rn -- "$BUFFER" >line.new; mv line.new line }}
+        zle -N tell; bindkey '^I' complete-word; bindkey '^G' tell
+        """,
+    ),
+    "fish": (
+        ["fish", "--no-config", "-i"],
+        """source {script}
+        bind \\cg 'commandline >line.new; mv line.new line'
+        """,
+    ),
+}
+
+
+@pytest.fixture(params=SHELLS)
+def prompt(request: pytest.FixtureRequest, cli: Cli) -> Iterator[Callable[[str], list[str]]]:
+    """Return what types at a prompt, presses Tab, and returns the words of the line then."""
+    shell = request.param
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed; sh tests/run installs it")
+    command, setup = PROMPT[shell]
+    (cli.folder / "setup").write_text(setup.format(script=FOLDER / FILES[shell]))
+    path = Path(sys.executable).parent
+    env = {**cli.environment(), "GATOR_COMPLETION_TIMEOUT": "20", "LC_ALL": "C.UTF-8"}
+    env["PATH"] = f"{path}:{env['PATH']}"
+    line = cli.folder / "line"
+    with Terminal(command, cli.folder, env, typed=True) as terminal:
+        terminal.type("source ./setup; echo read''y\n")
+        eventually(lambda: "ready" in terminal.shown, "a prompt")
+
+        def press(typed: str) -> list[str]:
+            line.unlink(missing_ok=True)
+            terminal.type(f"\x15{typed}\t\x07")
+            eventually(line.exists, f"{shell} completes {typed!r}")
+            # Read by the shell itself: what it takes for one word is one.
+            told = subprocess.run(
+                [command[0], "-c", f"printf '%s\\n' {line.read_text()}"],
+                capture_output=True,
+                text=True,
+                check=True,
+                timeout=60,
+            )
+            return told.stdout.splitlines()
+
+        yield press
+
+
+def test_tab_inserts_what_the_shell_reads_as_one_word(
+    prompt: Callable[[str], list[str]], given: Given
+) -> None:
+    for task_id in ("a blank", "it's", 'say "so"', "$HOME;`x`", "na:m=e", "日本 語", "b\\s"):
+        given.task("shop.add", queue=f"q{task_id}", task_id=task_id)
+    assert prompt("gator peek --state=fa") == ["gator", "peek", "--state=failed"]
+    for typed, task_id in (
+        ("a", "a blank"),
+        ("a\\ b", "a blank"),
+        ("'a b", "a blank"),
+        ('"a b', "a blank"),
+        ("it", "it's"),
+        ('"it', "it's"),
+        ("say", 'say "so"'),
+        ("'say", 'say "so"'),
+        ("'$H", "$HOME;`x`"),
+        ("na:m", "na:m=e"),
+        ("日", "日本 語"),
+        ("b", "b\\s"),
+    ):
+        assert prompt(f"gator show {typed}") == ["gator", "show", task_id], typed
+    assert prompt("gator peek --queue=qa") == ["gator", "peek", "--queue=qa blank"]
+    assert prompt("gator peek --queue='qa") == ["gator", "peek", "--queue=qa blank"]
+    assert prompt("gator peek --queue=qna:m") == ["gator", "peek", "--queue=qna:m=e"]
+    assert prompt("gator queues --fields=queue,wai")[-1] == "--fields=queue,waiting"
+    assert prompt("gator health --format=githu")[-1] == "--format=github"
+
+
+def test_tab_completes_files(prompt: Callable[[str], list[str]], cli: Cli) -> None:
+    (cli.folder / "tasks of today").touch()
+    assert prompt("gator load tas")[-1] == "tasks of today"
+    assert prompt("gator push --from=tas")[-1] == "--from=tasks of today"
+    assert prompt("gator --dsn-file=tas")[-1] == "--dsn-file=tasks of today"

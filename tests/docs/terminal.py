@@ -25,7 +25,7 @@ PATIENCE = 60.0
 
 
 class Terminal:
-    """A process whose stdout and stderr are a terminal; its stdin is empty.
+    """A process whose stdout and stderr are a terminal; its stdin is empty, or that terminal.
 
     A process group of its own, so that Ctrl-C reaches it and everything that it started.
     """
@@ -36,7 +36,13 @@ class Terminal:
         folder: Path,
         env: dict[str, str],
         pass_fds: Sequence[int] = (),
+        typed: bool = False,
     ) -> None:
+        """Start it.
+
+        Args:
+            typed: something will be typed.
+        """
         self._master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 50, COLUMNS, 0, 0))
         self._bytes = bytearray()
@@ -44,11 +50,13 @@ class Terminal:
             command,
             cwd=folder,
             env=env,
-            stdin=subprocess.DEVNULL,
+            stdin=slave if typed else subprocess.DEVNULL,
             stdout=slave,
             stderr=slave,
             pass_fds=pass_fds,
             start_new_session=True,
+            # A shell wants it for its own; Popen has no other way to say so.
+            preexec_fn=_take_terminal if typed else None,
         )
         # Kept open: the reader ends when we say so, not when the last program lets go of it.
         self._slave = slave
@@ -74,6 +82,10 @@ class Terminal:
         eventually(lambda: self._bytes.count(_MARK) >= self._marks, "the terminal is stuck")
         return self.shown
 
+    def type(self, text: str) -> None:
+        """Press keys."""
+        os.write(self._master, text.encode())
+
     def interrupt(self) -> None:
         """Press Ctrl-C."""
         with suppress(ProcessLookupError):
@@ -98,6 +110,10 @@ class Terminal:
 
     def __exit__(self, *_error: object) -> None:
         self.close()
+
+
+def _take_terminal() -> None:
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 #: What a line showed before it was begun anew and cleared: meters do that.
