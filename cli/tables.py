@@ -145,6 +145,17 @@ def _cut(text: str, width: int) -> str:
     return text if width_of(text) <= width else clip(text, 0, width - 1) + "…"
 
 
+def shortened(text: str, width: int) -> str:
+    """Return the beginning and the end of a text that is too long: a DSN has the kind of broker at
+    its one end, and the database at the other."""
+    whole = width_of(text)
+    if whole <= width:
+        return text
+    left = max(0, (width - 1) // 2)
+    right = max(0, width - 1 - left)
+    return f"{clip(text, 0, left)}…{clip(text, whole - right, whole)}"
+
+
 def _wrapped(text: str, width: int) -> str:
     # Not at hyphens: a remedy may be a command with options.
     return "\n".join(wrap(text, width, break_on_hyphens=False))

@@ -1,1 +1,1 @@
-"""The screen of gator top. Only `screen`, `listing` and `dialogs` import Textual, an extra."""
+"""The screen of gator top. Its widgets import Textual, an extra."""

@@ -42,14 +42,16 @@ KEYS = {
 HELP = """
 tab      the next table: queues, workers, tasks
 ← →      the queue before or after this one
-⏎        all about the task, queue or worker under the cursor
+⏎        all about the task, queue or worker under the
+         cursor
 r        retry the task under the cursor
 c        cancel it: take it off its queue; asks first
-d        drop it, or all of the queue in this state; asks first
+d        drop it, or all tasks of the queue in this state;
+         asks first
 p        pause the queue, or resume it
 s S      tasks in the next state, or in the one before
-/        only tasks with this text in their name or last error,
-         of those in sight: the first 200, or newest failed ones
+/        only tasks with this text in their name or last
+         error, of the first 200, or newest failed ones
 esc      all of them again
 u        look again now
 q        quit

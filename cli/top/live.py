@@ -21,6 +21,7 @@ from alligator.gator import Gator
 from ..errors import describe, escaped, redacted
 from ..queue_rows import STATS_COLUMNS
 from .dialogs import Keys
+from .heading import Heading
 from .layout import CSS, KEYS
 from .line import Line
 from .listing import Listing
@@ -76,7 +77,7 @@ class Live(App[Exception | None]):
     # -- the screen -------------------------------------------------------------------------------
 
     def compose(self) -> ComposeResult:
-        yield Static(Text(self._where), id="where", classes="caption")
+        yield Heading(self._where, id="where", classes="caption")
         yield Listing(STATS_COLUMNS, id="queues")
         yield Static(id="at_work", classes="caption")
         yield Listing(WORKER_COLUMNS, id="workers")
@@ -114,7 +115,7 @@ class Live(App[Exception | None]):
         if self._queue is None and rows:
             self._queue = str(max(rows, key=lambda row: row["failed"])["queue"])
         self.query_one("#queues", Listing).fill(rows, self._queue)
-        self._say("#where", f"{time.strftime('%H:%M:%S')}  {self._where}")
+        self.query_one("#where", Heading).show(time.strftime("%H:%M:%S"))
         listing = self.query_one("#workers", Listing)
         listing.display = bool(workers)
         if workers is None:

@@ -24,6 +24,7 @@ from alligator.backends.roster import Running, WorkerRecord
 from alligator.gator import Gator
 from alligator_cli.queue_rows import Rates
 from alligator_cli.top.dialogs import MOST_CHARACTERS, MOST_LINES, shortened
+from alligator_cli.top.layout import HELP
 from alligator_cli.top.screen import Top
 
 from ..servers import eventually, redis_server
@@ -129,6 +130,28 @@ class TestWhatIsThere:
 
         look(full_dsn, does, size=size)
         given.client.close()
+
+    @pytest.mark.parametrize("width", [60, 80, 120])
+    def test_a_narrow_screen_shows_both_ends_of_the_broker_s_name(
+        self, sqlite_dsn: str, width: int
+    ) -> None:
+        where = "rediss://gator:***@queue-production.eu-west-1.cache.example.com:6379/7"
+
+        async def does(person: Person) -> None:
+            await person.sees("no queue holds a task")
+            first = person.screen().splitlines()[0].rstrip()
+            assert len(first) <= width
+            assert re.fullmatch(r"[0-9:]{8}  rediss://gator:\*\*\*@.*[.]com:6379/7", first)
+            assert (where in first) == (width > 79)
+
+        look(sqlite_dsn, does, size=(width, 20), where=where)
+
+    def test_the_help_fits_a_narrow_screen(self, sqlite_dsn: str) -> None:
+        async def does(person: Person) -> None:
+            await person.press("question_mark")
+            await person.sees("ctrl-c   quit, with exit code 130", *HELP)
+
+        look(sqlite_dsn, does, size=(60, 20))
 
     def test_it_is_live(self, any_cli: Cli, given_any: Given) -> None:
         async def does(person: Person) -> None:
