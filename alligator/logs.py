@@ -1,4 +1,4 @@
-"""The worker's log on stderr: readable lines, or one JSON object a line."""
+"""The worker's log on stderr: readable lines, coloured or not, or one JSON object a line."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from .escapes import escaped
 from .redaction import redacted
 
 LEVELS = ("debug", "info", "warning", "error")
-FORMATS = ("text", "json")
+FORMATS = ("text", "json", "colored")
+
+#: The escape codes of levels that want to be seen, in colored text.
+_COLORS = {logging.WARNING: "33", logging.ERROR: "31"}
 
 #: What a log record may carry beside its message, in the order it is shown.
 FIELDS = ("task_id", "task", "queue", "seconds", "outcome")
@@ -36,7 +39,7 @@ def configure(log_format: str, level: str) -> None:
 
 def formatter(log_format: str) -> logging.Formatter:
     """Return what makes the lines of one of FORMATS."""
-    return _JsonLines() if log_format == "json" else _TextLines()
+    return _JsonLines() if log_format == "json" else _TextLines(colored=log_format == "colored")
 
 
 def _utc(record: logging.LogRecord) -> str:
@@ -51,16 +54,25 @@ class _TextLines(logging.Formatter):
     field.
     """
 
+    def __init__(self, colored: bool) -> None:
+        super().__init__()
+        self._colored = colored
+
     def format(self, record: logging.LogRecord) -> str:
-        parts = [_utc(record), f"{record.levelname:<7}", f"[{record.process}]", record.getMessage()]
+        parts = [f"[{record.process}]", record.getMessage()]
         for name in FIELDS:
             value = getattr(record, name, None)
             if value is not None:
                 parts.append(f"{name}={_field(value)}")
-        line = escaped(redacted(" ".join(parts)))
+        line = f"{_utc(record)} {self._level(record)} {escaped(redacted(' '.join(parts)))}"
         if not record.exc_info:
             return line
         return f"{line} \n{escaped(redacted(self.formatException(record.exc_info)), keep=_LAYOUT)}"
+
+    def _level(self, record: logging.LogRecord) -> str:
+        name = f"{record.levelname:<7}"
+        color = _COLORS.get(record.levelno) if self._colored else None
+        return name if color is None else f"\033[{color}m{name}\033[0m"
 
 
 #: The characters of a traceback that are not its words.

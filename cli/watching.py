@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
-from contextlib import redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout
 from typing import Any, TypeVar
 
 import click
@@ -72,8 +72,11 @@ class _Screen(io.StringIO):
 def _redraw(show: Callable[[], None]) -> None:
     """Write over what is there, line by line: clearing the screen first would flicker."""
     screen = _Screen()
-    with redirect_stdout(screen):
+    # What is said besides has no other place: the next look would wipe it out at once.
+    with redirect_stdout(screen), redirect_stderr(screen):
         show()
     rows = shutil.get_terminal_size().lines
-    lines = [time.strftime("%H:%M:%S"), *screen.getvalue().splitlines()][:rows]
+    lines = [time.strftime("%H:%M:%S"), *screen.getvalue().splitlines()]
+    if len(lines) > rows:
+        lines[rows - 1 :] = [f"… and {len(lines) - rows + 1} more lines"]
     sys.stdout.write("\033[H" + "\033[K\n".join(lines) + "\033[K\033[J")

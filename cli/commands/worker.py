@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 import click
 
@@ -16,6 +17,7 @@ from ..broker import open_gator
 from ..completing import files, queue_names, words
 from ..foreground import users_code
 from ..options import Command
+from ..output import wants_color
 from ..session import Session, pass_session
 from ..types import choice, duration, size
 
@@ -191,6 +193,7 @@ def command(
     told = allow or "GATOR_WORKER_ALLOW" in os.environ
     gator = open_gator(session, allow=allow if told else None)
     _ = gator.trust  # what is wrong with it is said here and not by every process
+    colored = log_format == "text" and wants_color(sys.stderr, session.out.color)
     settings = WorkerSettings(
         dsn=gator.conn_string,
         queues=tuple(dict.fromkeys(queues)),
@@ -205,7 +208,7 @@ def command(
         drain_timeout=drain_timeout,
         imports=imports,
         reload=reload,
-        log_format=log_format,
+        log_format="colored" if colored else log_format,
         log_level=log_level,
         allow=allow,
         secret_file=session.settings.secret_file,

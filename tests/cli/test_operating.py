@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import time
@@ -168,6 +169,33 @@ class TestStats:
         assert shown.count("\033[H") > 1
         assert "\033[2J" not in shown
         assert shown.endswith("\033[?25h\033[?1049l")
+
+    def test_watching_nothing_says_so_on_the_screen(self, cli: Cli, given: Given) -> None:
+        looks = cli.folder / "looks"
+        shown, code = cli.talk(
+            "",
+            *("queues", "--watch", "--every", "50ms"),
+            interrupt_when=lambda: _wait_once(looks),
+        )
+        assert code == 130
+        for look in shown.split("\033[H")[1:]:
+            assert re.match(r"[0-9:]{8}\033\[K\nno queue holds a task\033\[K\033\[J", look)
+
+    def test_watching_more_than_the_screen_has_room_for_says_so(
+        self, cli: Cli, given: Given
+    ) -> None:
+        for number in range(30):
+            given.task("shop.add", queue=f"queue-{number:02}")
+        looks = cli.folder / "looks"
+        shown, _ = cli.talk(
+            "",
+            *("queues", "--watch", "--every", "50ms"),
+            interrupt_when=lambda: _wait_once(looks),
+        )
+        look = shown.split("\033[H")[1].split("\033[J")[0].replace("\033[K", "").splitlines()
+        assert len(look) == 24
+        hidden = 30 - sum(line.startswith("queue-") for line in look)
+        assert look[-1] == f"… and {hidden} more lines"
 
     def test_watching_into_a_pipe_writes_rows(self, cli: Cli, given: Given) -> None:
         given.task("shop.add")

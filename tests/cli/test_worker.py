@@ -54,6 +54,26 @@ def test_the_log_is_json_when_asked_for(cli: Cli, given: Given) -> None:
     assert any(line.get("task_id") == "a" for line in lines)
 
 
+def test_on_a_terminal_what_went_wrong_has_a_colour(cli: Cli, given: Given) -> None:
+    for _ in range(4):
+        given.task("shop.boom")
+    given.task("math.sqrt", 4)
+    shown = cli.on_terminal("worker", "--burst", "--max-tasks", "1")
+    assert shown.count(" \x1b[31mERROR  \x1b[0m [") == 4
+    assert "\x1b" not in shown.replace("\x1b[31m", "").replace("\x1b[0m", "")
+
+
+@pytest.mark.parametrize("how", ["--no-color", "NO_COLOR", "--log-format=json", "a pipe"])
+def test_a_log_that_is_to_have_no_colour_has_none(cli: Cli, given: Given, how: str) -> None:
+    given.task("shop.boom")
+    command = ["worker", "--burst", *([how] if how.startswith("--") else [])]
+    if how == "NO_COLOR":
+        cli.env["NO_COLOR"] = "1"
+    shown = cli.process(*command).stderr if how == "a pipe" else cli.on_terminal(*command)
+    assert "failed for good" in shown
+    assert "\x1b" not in shown
+
+
 #: gator with a log that sends the process a signal as the first line is logged.
 SIGNALLED = """
 import logging, os, sys
