@@ -358,7 +358,7 @@ class Client(Backend):
             if self._held is None or not self._held.connection.alive():
                 if self._held is not None:
                     self._held.connection.close()
-                self._held = Leases(self._connect(), self._shown, self._ttr, self._max_job)
+                self._held = Leases(self._connect, self._shown, self._ttr, self._max_job)
             yield self._held
             self.lease_seconds = min(self.lease_seconds, self._held.shortest)
 

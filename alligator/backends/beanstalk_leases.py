@@ -8,11 +8,12 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ..exceptions import TaskRunning
+from ..exceptions import BrokerUnreachable, TaskRunning
 from . import beanstalk_job as jobs
 from .base import Ack, Defer, Fail, Lease, Outcome, Release, Retry, Settled
 from .beanstalk_job import Header, Stats
@@ -31,6 +32,9 @@ _BURIAL_DELAY = 60
 
 # Seconds before a task whose failed try could not be counted is tried again, at least.
 _UNCOUNTED_DELAY = 5
+
+# Seconds for which nobody else gets a task that was released and whose delivery is yet to count.
+_COUNTING_DELAY = 1
 
 # What becomes of a failed try where the server takes no copy.
 _UNKEPT: dict[type, str] = {
@@ -99,8 +103,11 @@ class Leases:
         shortest: seconds of the shortest lease handed out so far.
     """
 
-    def __init__(self, connection: Connection, shown: str, ttr: int, max_job: int) -> None:
-        self.connection = connection
+    def __init__(
+        self, connect: Callable[[], Connection], shown: str, ttr: int, max_job: int
+    ) -> None:
+        self._connect = connect
+        self.connection = connect()
         self.shortest = float(ttr)
         self._shown = shown
         self._ttr = ttr
@@ -110,6 +117,15 @@ class Leases:
 
     def settle(self, outcomes: Sequence[Outcome], queues: Sequence[str], limit: int) -> Settled:
         """Do what Backend.settle says."""
+        if not any(map(_is_charged, outcomes)):
+            return self._settle(outcomes, queues, limit)
+        with closing(self._connect()) as other:
+            accepted = self._settle(outcomes, (), 0).accepted
+            ended = itertools.compress(outcomes, accepted)
+            _count_deliveries(other, [one.lease.task_id for one in ended if _is_charged(one)])
+        return Settled(accepted, self._reserve(queues, limit, [])[1])
+
+    def _settle(self, outcomes: Sequence[Outcome], queues: Sequence[str], limit: int) -> Settled:
         accepted = [False] * len(outcomes)
         mine = self._mine([outcome.lease for outcome in outcomes])
         ends: list[_End] = []
@@ -356,8 +372,17 @@ def _end_commands(outcome: Ack | Release | Defer, held: _Held) -> list[bytes]:
         return [b"delete " + held.id]
     if isinstance(outcome, Defer):
         return [b"release %b %d %d" % (held.id, held.stats.pri, jobs.to_delay(outcome.delay))]
-    if outcome.charged:
-        # A release takes the delivery off the count; these two do not. Like a release, they keep
-        # the id, and with it the place in the queue.
-        return [b"bury %b %d" % (held.id, held.stats.pri), b"kick-job " + held.id]
-    return [b"release %b %d 0" % (held.id, held.stats.pri)]
+    delay = _COUNTING_DELAY if outcome.charged else 0
+    return [b"release %b %d %d" % (held.id, held.stats.pri, delay)]
+
+
+def _is_charged(outcome: Outcome) -> bool:
+    return isinstance(outcome, Release) and outcome.charged
+
+
+def _count_deliveries(other: Connection, task_ids: Iterable[str]) -> None:
+    """Have the server count a delivery of released jobs, which it took off with the release: that
+    of a connection that reserves them and ends. Cut short anywhere, they are ready soon."""
+    with suppress(BrokerUnreachable):  # a count that is lost costs less than leases nobody knows
+        other.ask(b"reserve-job " + task_id.encode("ascii") for task_id in task_ids)
+        other.end()

@@ -235,6 +235,17 @@ class Connection:
             self._socket = socket.socket(fileno=number)
             self._socket.settimeout(self._timeout)
 
+    def end(self) -> None:
+        """Close the socket once the server has seen its end: others can have what was reserved."""
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+            while self._socket.recv(1024):
+                pass
+        except OSError:
+            pass  # the server is gone, or too slow to be waited for
+        finally:
+            self.close()
+
     def close(self) -> None:
         """Close the socket."""
         self.closed = True
