@@ -282,6 +282,7 @@ class Mended(StrEnum):
     DONE = "done"
     MISSING = "missing"  # no queue has it
     RUNNING = "running"  # a worker holds it, and nothing was changed
+    WAITING = "waiting"  # said by requeue_many: it waits already, and nothing was changed
     UNVERIFIED = "unverified"  # said by Gator: it is signed, with no secret that is known here
 
 
@@ -492,7 +493,7 @@ class Backend(abc.ABC):
         queue, with attempts and deliveries at 0 and its failures kept. A waiting one is left alone.
 
         Returns:
-            For each task DONE when it is waiting now.
+            For each task DONE when it is waiting now, WAITING when it was already.
         """
 
     def move_many(self, moves: Sequence[Move], queue_name: str) -> list[Moved]:
@@ -664,7 +665,7 @@ class Backend(abc.ABC):
             TaskRunning: a worker holds it.
         """
         (mended,) = self.requeue_many([task_id])
-        return self._not_running(mended, task_id) is Mended.DONE
+        return self._not_running(mended, task_id) in (Mended.DONE, Mended.WAITING)
 
     def move(self, task_id: str, queue_name: str, body: bytes | None = None) -> str | None:
         """Put one task into another queue: see move_many.

@@ -66,6 +66,33 @@ class TestRetry:
         assert cli("retry", "3").exit_code == 4
         assert cli("retry", "2").exit_code == 1
 
+    def test_what_waits_already_is_left_alone_and_told(
+        self, any_cli: Cli, given_any: Given
+    ) -> None:
+        waits = given_any.task("shop.add")
+        result = any_cli("retry", waits)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr == "1 task left alone: it is waiting already\n"
+        assert any_cli("retry", waits, "--dry-run").stderr == result.stderr
+        failed = given_any.failed(given_any.task("shop.boom"))
+        assert any_cli("retry", waits, failed, "4294967295").exit_code == 3
+        assert any_cli("retry", waits, "4294967295").exit_code == 3
+
+    def test_a_selection_counts_what_waits_already_as_skipped(
+        self, any_cli: Cli, given_any: Given
+    ) -> None:
+        given_any.task("shop.add")
+        given_any.running(given_any.task("shop.add"))
+        given_any.failed(given_any.task("shop.boom"))
+        states = ("--state", "waiting", "--state", "running", "--state", "failed")
+        assert counts(any_cli.ok("retry", *states, "--dry-run")) == (3, 0, 0, 2)
+        result = any_cli("retry", *states, "--yes", "--json")
+        assert counts(result.stdout) == (3, 1, 0, 2)
+        assert set(result.stderr.splitlines()) == {
+            "1 task left alone: it is waiting already",
+            "1 task left alone: a worker is running it",
+        }
+
     def test_a_rate_is_kept(self, cli: Cli, given: Given) -> None:
         ids = "".join(given.failed(given.task("shop.boom")) + "\n" for _ in range(30))
         began = time.monotonic()
