@@ -554,6 +554,12 @@ class Backend(abc.ABC):
         """Return the workers that have not left, by name."""
         raise self._lacking(Capability.WORKERS)
 
+    def attended(self, queue_name: str) -> bool | None:
+        """Return whether a worker takes from a queue; None where the broker cannot tell."""
+        if Capability.WORKERS not in self.capabilities:
+            return None
+        return any(queue_name in one.queues and not one.stale for one in self.workers())
+
     # -- results ----------------------------------------------------------------------------
 
     @abc.abstractmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 
 import click
@@ -49,7 +50,7 @@ def command(session: Session, queue: str, timeout: float | None, running: bool) 
             if deadline is not None and time.monotonic() >= deadline:
                 raise TimedOut(
                     f"queue {queue!r} still has {left} tasks after {timeout:g} s",
-                    f"See which: gator peek -q {queue}",
+                    f"See which: gator peek -q {shlex.quote(queue)}",
                 )
             meter.at(left)
             time.sleep(LOOK)

@@ -16,6 +16,7 @@ from ..errors import CliError
 from ..foreground import users_code
 from ..options import Command
 from ..session import Session, pass_session
+from ..shell import arguments
 from .show import no_such_task
 
 EXAMPLES = """
@@ -59,7 +60,7 @@ def _failure(gator: Gator, task_id: str, error: BaseException, again: bool = Fal
     if again:
         hint = "It is back on its queue and will be retried."
     elif Capability.CUSTOM_IDS in gator.client.capabilities:
-        hint = f"It is in the failed set: gator show {task_id}"
+        hint = f"It is in the failed set: gator show {arguments(task_id)}"
     else:  # such a broker gives it a new id as it fails
         hint = "It is in the failed set: gator peek --state failed"
     return CliError(f"task {task_id} failed: {_sentence(error)}", hint)
