@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cache, partial
 from typing import IO, Any, NamedTuple, TypeVar
@@ -14,7 +15,7 @@ import click
 
 from alligator.backends.base import Backend, Mended, Moved, Record, State
 
-from .errors import FAILED, CliError, NotFound, PartlyDone
+from .errors import FAILED, CannotPrint, CliError, NotFound, PartlyDone
 from .ids import given_ids
 from .interrupting import held_back
 from .output import Output
@@ -157,14 +158,18 @@ def _by_id(
     targets = map(Target, given_ids(choice.ids, choice.ids_from))
     tried = _tried(client, verb, act, manner)
     meter = Meter("tasks", session.out.quiet, prints=True)
-    for changed in _batches(meter, targets, tried, tally, manner):
-        if out is None:
-            continue
-        try:
-            out.ids(changed)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            out = None  # who reads the ids has seen enough; the command itself goes on
+    with closing(_batches(meter, targets, tried, tally, manner)) as batches:
+        for changed in batches:
+            if out is None:
+                continue
+            try:
+                out.ids(changed)
+                out.flush()
+            except BrokenPipeError:
+                out = None  # who reads the ids has seen enough; the command itself goes on
+            except CannotPrint as error:
+                error.hint = _so_far(tally)
+                raise
     if not tally.matched:
         session.out.note(f"no ids given, nothing {verb.past}")
     if waiting := tally.left_alone(Mended.WAITING):
@@ -285,7 +290,7 @@ def _states(client: Backend, verb: Verb, choice: Choice) -> list[State]:
 
 def _batches(
     meter: Meter, targets: Iterable[Target], act: Act, tally: Tally, manner: Manner
-) -> Iterator[list[str]]:
+) -> Generator[list[str], None, None]:
     """Change batch after batch; yield the ids of those that were changed."""
     pace = Pace(manner.rate)
     source = iter(targets)
@@ -298,13 +303,15 @@ def _batches(
                 yield changed  # and they are printed before anything is heeded
     except BaseException as error:
         if tally.matched:
-            error.add_note(
-                f"Of {tasks(tally.matched)} so far, {tally.changed} were changed. Run it again for "
-                "the rest."
-            )
+            error.add_note(_so_far(tally))
         raise
     finally:
         meter.clear()
+
+
+def _so_far(tally: Tally) -> str:
+    so_far = f"Of {tasks(tally.matched)} so far, {tally.changed} were changed."
+    return f"{so_far} Run it again for the rest."
 
 
 def _apart(targets: Iterable[Target]) -> list[Target]:

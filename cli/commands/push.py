@@ -23,11 +23,13 @@ from alligator.utils import DottedPath
 
 from ..broker import open_gator
 from ..completing import files, queue_names, task_ids
+from ..errors import CannotPrint
 from ..foreground import users_code
 from ..lines import backoff
 from ..options import Command
 from ..outcomes import result_of
 from ..session import Session, pass_session
+from ..shell import arguments
 from ..types import duration, json_array, json_object, rate, when
 
 EXAMPLES = """
@@ -279,10 +281,16 @@ def _show_body(session: Session, gator: Gator, task: Task) -> None:
 def _push(session: Session, gator: Gator, task: Task) -> None:
     gator.push_many([task])
     _note_when_held(session, task)
-    if session.out.format is None and not session.out.fields:
-        session.out.line(task.task_id)
-    else:
-        session.out.record({"id": task.task_id, "queue": gator.queue_name, "queued": task.queued})
+    try:
+        if session.out.format is None and not session.out.fields:
+            session.out.line(task.task_id)
+        else:
+            row = {"id": task.task_id, "queue": gator.queue_name, "queued": task.queued}
+            session.out.record(row)
+        session.out.flush()
+    except CannotPrint as error:
+        error.hint = f"The task is queued all the same, as {task.task_id}."
+        raise
 
 
 def _note_when_held(session: Session, task: Task) -> None:
@@ -298,4 +306,10 @@ def _push_and_wait(session: Session, gator: Gator, task: Task, timeout: float | 
     except KeyboardInterrupt as error:
         error.add_note(f"No longer waiting; task {task.task_id} stays queued.")
         raise
-    session.out.line(result_of(task.task_id, finished, timeout))
+    result = result_of(task.task_id, finished, timeout)
+    try:
+        session.out.line(result)
+        session.out.flush()
+    except CannotPrint as error:
+        error.hint = f"The task has succeeded all the same: gator result {arguments(task.task_id)}"
+        raise

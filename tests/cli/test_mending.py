@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import resource
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from alligator.backends.base import State
+from alligator.backends.base import Mended, Moved, State
+from alligator.gator import Gator
+from alligator_cli.backup import Backup
+from alligator_cli.errors import CliError
+from alligator_cli.mending import Target
 
 from .conftest import Cli, Given
 
@@ -189,6 +195,54 @@ class TestDrop:
         result = cli.ok("drop", "--backup", str(folder / "b"), "--yes")
         assert counts(result) == (2, 1, 0, 1)
         assert [json.loads(line)["id"] for line in (folder / "b").read_text().splitlines()] == ["2"]
+
+    def test_a_backup_that_is_full_drops_nothing(self, cli: Cli, given: Given) -> None:
+        given.task("shop.add", task_id="1")
+        result = cli("drop", "--backup", "/dev/full", "--yes")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == (
+            "Error: --backup '/dev/full' cannot be written: No space left on device\n"
+            "No task was removed. Make room, or name another file.\n"
+        )
+        assert given.states() == {"1": State.WAITING}
+
+    def test_a_backup_that_gets_full_says_how_far_it_came_and_has_what_is_gone(
+        self, redis_cli: Cli, folder: Path
+    ) -> None:
+        lines = '{"task":"shop.add"}\n' * 900
+        redis_cli.ok("push", "--from", "-", input=lines)
+        room = len("".join(redis_cli.ok("dump").splitlines(True)[:600]))
+
+        result = redis_cli.process(
+            *("drop", "--backup", "backup", "--yes"),
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+        )
+
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr == (
+            "Error: --backup 'backup' cannot be written: File too large\n"
+            "Make room, or name another file.\n"
+            "Of 500 tasks so far, 500 were changed. Run it again for the rest.\n"
+        )
+        gone = [json.loads(line)["id"] for line in (folder / "backup").read_text().splitlines()]
+        left = redis_cli.ok("peek", "--limit", "0", "--quiet").splitlines()
+        assert (len(gone), len(left), len({*gone, *left})) == (500, 400, 900)
+
+    def test_one_that_is_taken_meanwhile_is_not_in_the_backup(
+        self, cli: Cli, given: Given, folder: Path
+    ) -> None:
+        found = [given.client.find(given.task("shop.add", n)) for n in range(3)]
+        targets = [Target(one.task_id, one) for one in found if one]
+        answers = [Moved(Mended.DONE, ""), Moved(Mended.RUNNING, ""), Moved(Mended.DONE, "")]
+        path = folder / "backup"
+        path.write_bytes(b'{"cut short')
+        with Gator(cli.dsn) as gator, closing(Backup(str(path), gator)) as backup:
+            with pytest.raises(CliError, match="another process is writing to --backup"):
+                Backup(str(path), gator)
+            assert backup.around(lambda _: answers)(targets) == answers
+        torn, *lines = path.read_text().splitlines()
+        assert torn == '{"cut short'
+        assert [line.strip() and json.loads(line)["args"] for line in lines] == [[0], "", [2]]
 
     def test_a_backup_that_cannot_be_written_drops_nothing(self, cli: Cli, given: Given) -> None:
         given.task("shop.add", task_id="1")
