@@ -6,6 +6,7 @@ import json
 import traceback
 
 import click
+from click.core import ParameterSource
 
 FAILED = 1
 USAGE = 2
@@ -99,6 +100,7 @@ def describe(error: BaseException) -> tuple[str, str]:
         return error.message, "\n".join(part for part in (error.hint, notes) if part)
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "gator"
+        _name_variable(error)
         return error.format_message(), f"Try '{path} --help'."
     if isinstance(error, click.ClickException):
         return error.format_message(), ""
@@ -113,6 +115,18 @@ def describe(error: BaseException) -> tuple[str, str]:
         reason = str(error.strerror or error)
         return f"{error.filename}: {reason}" if error.filename else reason, notes
     return f"unexpected {kind}: {error}", "Run it again with --debug for the traceback."
+
+
+def _name_variable(error: click.UsageError) -> None:
+    """Have an error about a value from a variable name that, and not only the option."""
+    ctx, param = error.ctx, getattr(error, "param", None)
+    if ctx is None or not isinstance(param, click.Option) or param.name is None:
+        return
+    if ctx.get_parameter_source(param.name) is not ParameterSource.ENVIRONMENT:
+        return
+    variable = param.envvar or f"{ctx.auto_envvar_prefix}_{param.name.upper()}"
+    if isinstance(error, click.BadParameter):
+        error.param_hint = f"{variable} ({param.opts[-1]})"
 
 
 def told(error: BaseException, as_json: bool, debug: bool, secrets: tuple[str, ...] = ()) -> str:
