@@ -14,6 +14,7 @@ from ..broker import open_gator
 from ..completing import task_ids
 from ..errors import CliError
 from ..foreground import users_code
+from ..ids import begun
 from ..options import Command
 from ..session import Session, pass_session
 from ..shell import arguments
@@ -46,7 +47,7 @@ def command(session: Session, task_id: str, force: bool) -> None:
     except (NotAllowed, UndecodableTask) as error:
         raise _failure(gator, task_id, error) from error
     if task is None:
-        raise no_such_task(gator.client, task_id)
+        raise no_such_task(gator.client, task_id, begun(gator.client, task_id))
     if isinstance(task.error, Snooze):
         raise CliError(
             f"task {task_id} asked to be run {task.error}", "It is back on its queue, delayed."
