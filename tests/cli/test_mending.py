@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from alligator.backends.base import Mended, Moved, State
+from alligator.backends.base import Failure, Mended, Moved, Retry, State
 from alligator.gator import Gator
 from alligator_cli.backup import Backup
 from alligator_cli.errors import CliError
@@ -270,6 +270,26 @@ class TestDumpAndLoad:
 
         assert but_age(again) == but_age(dumped)
         assert json.loads(redis_cli.ok("load", "-", input=dumped))["already"] == 4
+
+    @pytest.mark.parametrize(("tries", "kept"), [(1, 1), (3, 3), (12, 10)])
+    def test_a_failed_task_has_as_many_attempts_as_failures_were_kept(
+        self, cli: Cli, given: Given, tries: int, kept: int
+    ) -> None:
+        task_id = given.task("shop.boom", task_id="a")
+        for number in range(1, tries):
+            lease = given.client.claim(task_id)
+            assert lease
+            failure = Failure(f"E: {number}", "", 1.7e9, "h:1")
+            given.client.settle([Retry(lease, lease.body, 60.0, failure)])
+        given.failed(task_id, f"E: {tries}")
+        dumped = cli.ok("dump")
+        cli.ok("cancel", "a")
+        cli.ok("load", "-", input=dumped)
+        (task,) = cli.json("show", "a")
+        assert (task["state"], task["attempts"], task["deliveries"]) == ("failed", kept, kept)
+        assert [failure["error"] for failure in task["failures"]] == [
+            f"E: {number}" for number in range(tries - kept + 1, tries + 1)
+        ]
 
     def test_push_from_takes_a_dump_too(self, cli: Cli, given: Given) -> None:
         given.failed(given.task("shop.boom", 5, task_id="a"))
