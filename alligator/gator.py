@@ -362,7 +362,8 @@ class Gator:
         return self.client.requeue(task_id)
 
     def requeue_many(self, task_ids: Iterable[str]) -> list[Mended]:
-        """As `requeue`, for each of the tasks; the answers are those of `cancel_many`."""
+        """As `requeue`, for each of the tasks; the answers are those of `cancel_many`, and
+        that it waits already, and was left alone."""
         return self.client.requeue_many(list(task_ids))
 
     def move(self, task_id: str, queue_name: str) -> str | None:

@@ -8,7 +8,8 @@ from urllib.parse import unquote
 
 # A password may hold any character but a space or a quote, so it ends at the last "@" of the word.
 _IN_ADDRESS = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://[^\s:/?#@]*:)[^\s'\"]*@")
-_IN_OPTIONS = re.compile(r"(?i)([?&][^=&\s]*password[^=&\s]*=)[^&\s'\"]*")
+# A sentence goes on after the DSN: the mark at the end of the word is the sentence's.
+_IN_OPTIONS = re.compile(r"(?i)([?&][^=&\s]*password[^=&\s]*=)[^&\s'\"]*?(?=[:;,.]?(?:[&\s'\"]|$))")
 
 _known: set[str] = set()
 

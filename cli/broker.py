@@ -12,7 +12,7 @@ from alligator.backends.base import Backend, Capability
 from alligator.backends.five_verbs import FiveVerbBackend
 from alligator.constants import ALL
 from alligator.dsn import redact
-from alligator.exceptions import UnsupportedByBroker
+from alligator.exceptions import InvalidDSN, UnsupportedByBroker
 from alligator.gator import Gator
 from alligator.redaction import passwords
 from alligator.signing import read_secrets
@@ -45,7 +45,11 @@ def open_gator(
     dsn = dsn_in_force(session)
     path = session.settings.secret_file
     secret = None if path is None else read_secrets(path, "--secret-file")
-    gator = Gator(dsn, ALL if queue is None else queue, allow=allow, secret=secret)
+    try:
+        gator = Gator(dsn, ALL if queue is None else queue, allow=allow, secret=secret)
+    except InvalidDSN as error:
+        source = dsn_source(session.settings)
+        raise InvalidDSN(str(error) if source == "--dsn" else f"{source}: {error}") from error
     if isinstance(gator.client, FiveVerbBackend):
         raise UnsupportedByBroker(
             f"{redact(dsn)} is of a backend with five verbs, and gator needs those of a whole one; "

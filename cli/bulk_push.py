@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import zlib
 from collections.abc import Iterator
 from contextlib import closing
@@ -18,7 +19,7 @@ from alligator.tasks import new_id
 
 from .batches import LINES, Batch, Preparer
 from .checkpoint import Checkpoint, Note, Progress
-from .errors import PARTLY
+from .errors import PARTLY, CannotPrint
 from .lines import BadLine
 from .progress import Meter, Pace
 from .reading import lines, opened, size
@@ -91,7 +92,7 @@ def _push(
         else:
             send_all(_same(batches, note, source), sender, pace)
     except BadLine as error:
-        error.hint = _how_to_go_on(source, sender.done)
+        error.hint = _once_mended(source, sender.done, error.number)
         raise
     except BaseException as error:
         error.add_note(_how_to_go_on(source, sender.done))
@@ -100,7 +101,11 @@ def _push(
         meter.clear()
         if source.path != "-":
             file.close()
-    return _summary(session, source, sender.done)
+    try:
+        return _summary(session, source, sender.done)
+    except CannotPrint as error:
+        error.hint = _all_done(source, sender.done)
+        raise
 
 
 def _after(
@@ -174,14 +179,50 @@ def _how_to_go_on(source: Source, done: Progress) -> str:
     if source.dry_run:
         return ""
     if not done.lines and source.checkpoint is None:
-        return "None is queued."
-    so_far = f"The tasks of lines 1 to {done.lines} are queued" if done.lines else "None is queued"
+        return _so_far(done)
     if source.checkpoint is not None:
-        return f"{so_far}. The same command goes on from there."
+        return f"{_so_far(done)} The same command goes on from there."
     if source.path == "-":
-        return f"{so_far}. Go on with what comes after them, or use --checkpoint."
+        return f"{_so_far(done)} Go on with what comes after them, or use --checkpoint."
+    return f"{_so_far(done)} Go on, with the same options: {_rest(source, done)}"
+
+
+def _once_mended(source: Source, done: Progress, number: int) -> str:
+    """Say how to go on after a bad line."""
+    mend = f"Mend line {number}"
+    skip = "--skip-invalid passes over bad lines."
+    if source.dry_run:
+        return f"{mend}; {skip}"
+    if source.checkpoint is not None or not done.lines:
+        return f"{_so_far(done)} {mend}, and the same command goes on from there; {skip}"
+    if source.path == "-":
+        return f"{_so_far(done)} {mend}, and go on with what comes after them; {skip}"
+    go_on = f"and go on, with the same options: {_rest(source, done)}"
+    return f"{_so_far(done)} {mend}, {go_on}\n{skip}"
+
+
+def _so_far(done: Progress) -> str:
+    if not done.lines:
+        return "None is queued."
+    return f"The tasks of lines 1 to {done.lines} are queued."
+
+
+def _rest(source: Source, done: Progress) -> str:
+    """Return the command that pushes what comes after the lines that are done."""
     command = "load -" if source.restore else "push --from -"
-    return f"{so_far}. Go on: tail -n +{done.lines + 1} {source.path} | gator {command}"
+    path = shlex.quote(source.path)
+    return f"tail -n +{done.lines + 1} {path} | gator {command}"
+
+
+def _all_done(source: Source, done: Progress) -> str:
+    """Say what a summary would have said, could it have been printed."""
+    name = "standard input" if source.path == "-" else repr(source.path)
+    if source.dry_run:
+        return f"All {done.lines} lines of {name} were checked: {done.invalid} invalid."
+    return (
+        f"All {done.lines} lines of {name} are dealt with: {done.queued} queued, "
+        f"{done.already} already, {done.invalid} invalid. There is nothing to go on with."
+    )
 
 
 def _summary(session: Session, source: Source, done: Progress) -> int:
@@ -195,4 +236,5 @@ def _summary(session: Session, source: Source, done: Progress) -> int:
         session.out.note(", ".join(f"{count} {what}" for what, count in counts.items()))
     else:
         session.out.record(counts, unasked="json")
+    session.out.flush()
     return PARTLY if done.invalid else os.EX_OK

@@ -6,6 +6,7 @@ import json
 import traceback
 
 import click
+from click.core import ParameterSource
 
 FAILED = 1
 USAGE = 2
@@ -61,6 +62,13 @@ class TimedOut(CliError):
     exit_code = TIMED_OUT
 
 
+class CannotPrint(CliError):
+    """Standard output takes nothing any more; what was to be done may be done all the same."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(f"cannot write to standard output: {error.strerror or error}")
+
+
 class Terminated(KeyboardInterrupt):
     """SIGTERM came. Like Ctrl-C it is somebody's wish and no task's failure, hence the parent."""
 
@@ -87,14 +95,15 @@ def _library_code(error: BaseException) -> int | None:
 
 def describe(error: BaseException) -> tuple[str, str]:
     """Return an error's message and a hint of what to do next, which may be empty."""
+    notes = "\n".join(getattr(error, "__notes__", ()))
     if isinstance(error, CliError):
-        return error.message, error.hint
+        return error.message, "\n".join(part for part in (error.hint, notes) if part)
     if isinstance(error, click.UsageError):
         path = error.ctx.command_path if error.ctx else "gator"
+        _name_variable(error)
         return error.format_message(), f"Try '{path} --help'."
     if isinstance(error, click.ClickException):
         return error.format_message(), ""
-    notes = "\n".join(getattr(error, "__notes__", ()))
     if isinstance(error, Terminated):
         return "stopped by SIGTERM", notes
     if isinstance(error, KeyboardInterrupt | click.Abort):
@@ -102,9 +111,22 @@ def describe(error: BaseException) -> tuple[str, str]:
     if _library_code(error) is not None:
         return str(error), notes
     kind = type(error).__name__
-    if isinstance(error, OSError):  # a full disk under stdout, say
-        return str(error.strerror or error), ""
+    if isinstance(error, OSError):
+        reason = str(error.strerror or error)
+        return f"{error.filename}: {reason}" if error.filename else reason, notes
     return f"unexpected {kind}: {error}", "Run it again with --debug for the traceback."
+
+
+def _name_variable(error: click.UsageError) -> None:
+    """Have an error about a value from a variable name that, and not only the option."""
+    ctx, param = error.ctx, getattr(error, "param", None)
+    if ctx is None or not isinstance(param, click.Option) or param.name is None:
+        return
+    if ctx.get_parameter_source(param.name) is not ParameterSource.ENVIRONMENT:
+        return
+    variable = param.envvar or f"{ctx.auto_envvar_prefix}_{param.name.upper()}"
+    if isinstance(error, click.BadParameter):
+        error.param_hint = f"{variable} ({param.opts[-1]})"
 
 
 def told(error: BaseException, as_json: bool, debug: bool, secrets: tuple[str, ...] = ()) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from . import errors
-from .output import is_terminal, wants_color
+from .output import flush, is_terminal, wants_color
 from .session import Session
 
 
@@ -27,7 +27,7 @@ def run(app: click.Group, args: Sequence[str] | None = None, **_extra: Any) -> i
     session = Session()
     try:
         code = _invoke(app, arguments, session)
-        sys.stdout.flush()
+        flush()
     except SystemExit:
         raise
     except BrokenPipeError as error:

@@ -5,39 +5,30 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import IO, Any, NamedTuple, TypeVar
 
 import click
 
 from alligator.backends.base import Backend, Mended, Moved, Record, State
 
-from .errors import FAILED, CliError, NotFound, PartlyDone
+from .errors import FAILED, CannotPrint, CliError, NotFound, PartlyDone
 from .ids import given_ids
 from .interrupting import held_back
 from .output import Output
 from .progress import Meter, Pace
 from .selection import Filter, chosen_queues, chosen_states, count, nothing_in, records
 from .session import Session
+from .tally import Tally, tasks
 from .types import rate
 
 #: Tasks changed in one call of the broker.
 BATCH = 500
 
-#: Ids told one by one of those that were left alone.
-TOLD = 10
-
 F = TypeVar("F", bound=Callable[..., Any])
-
-
-#: Why a task was left alone.
-REASONS = {
-    Mended.MISSING: "no queue has it",
-    Mended.RUNNING: "a worker is running it",
-    Mended.UNVERIFIED: "it was altered, or signed with a secret that is not known here",
-}
 
 
 class Target(NamedTuple):
@@ -91,39 +82,6 @@ class Manner:
     yes: bool
 
 
-@dataclass
-class Tally:
-    """What became of the tasks so far."""
-
-    matched: int = 0
-    changed: int = 0
-    left: dict[Mended, int] = field(default_factory=dict)
-    told: list[str] = field(default_factory=list)
-
-    def add(self, batch: Sequence[Target], answers: Sequence[Moved]) -> list[str]:
-        """Count a batch and return the ids of those that were changed."""
-        self.matched += len(batch)
-        changed = []
-        for (task_id, _), (answer, held_as) in zip(batch, answers, strict=True):
-            if answer is Mended.DONE:
-                changed.append(held_as)
-                continue
-            self.left[answer] = self.left.get(answer, 0) + 1
-            if len(self.told) < TOLD:
-                self.told.append(f"{task_id}: {REASONS[answer]}")
-        self.changed += len(changed)
-        return changed
-
-    def summary(self) -> dict[str, int]:
-        """Return what is printed of a selection."""
-        return {
-            "matched": self.matched,
-            "changed": self.changed,
-            "failed": 0,
-            "skipped": sum(self.left.values()),
-        }
-
-
 def manner_options(command: F) -> F:
     """Add --rate, --dry-run and --yes."""
     for option in (
@@ -152,13 +110,19 @@ def chosen(options: dict[str, Any]) -> tuple[Choice, Manner]:
 
 @dataclass(frozen=True)
 class Verb:
-    """A command's words: ("cancel", "canceled"), the states it selects unless told, and a queue
-    that it selects nothing from."""
+    """A command's words: ("cancel", "canceled"), and what it goes for.
+
+    Attributes:
+        states: those it selects unless told.
+        spares: a queue that it selects nothing from.
+        leaves: what it answers for tasks of states that it has nothing to do for.
+    """
 
     name: str
     past: str
     states: tuple[State, ...]
     spares: str | None = None
+    leaves: Mapping[State, Mended] = field(default_factory=lambda: {State.RUNNING: Mended.RUNNING})
 
 
 def mend(
@@ -192,39 +156,40 @@ def _by_id(
     tally = Tally()
     out: Output | None = session.out
     targets = map(Target, given_ids(choice.ids, choice.ids_from))
-    tried = _tried(client, act, manner)
+    tried = _tried(client, verb, act, manner)
     meter = Meter("tasks", session.out.quiet, prints=True)
-    for changed in _batches(meter, targets, tried, tally, manner):
-        if out is None:
-            continue
-        try:
-            out.ids(changed)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            out = None  # who reads the ids has seen enough; the command itself goes on
+    with closing(_batches(meter, targets, tried, tally, manner)) as batches:
+        for changed in batches:
+            if out is None:
+                continue
+            try:
+                out.ids(changed)
+                out.flush()
+            except BrokenPipeError:
+                out = None  # who reads the ids has seen enough; the command itself goes on
+            except CannotPrint as error:
+                error.hint = _so_far(tally)
+                raise
     if not tally.matched:
         session.out.note(f"no ids given, nothing {verb.past}")
-    if not tally.left:
+    if waiting := tally.left_alone(Mended.WAITING):
+        session.out.note(waiting)
+    if not tally.failed:
         return os.EX_OK
-    left = tally.matched - tally.changed
-    more = f"\n  and {left - len(tally.told)} more" if left > len(tally.told) else ""
-    reasons = "".join(f"\n  {each}" for each in tally.told)
-    message = f"{left} of {tally.matched} not {verb.past}:{reasons}{more}"
-    if tally.changed:
+    message = f"{tally.failed} of {tally.matched} not {verb.past}:{tally.refusals()}"
+    if tally.settled:
         raise PartlyDone(message)
     raise NotFound(message) if set(tally.left) == {Mended.MISSING} else CliError(message)
 
 
-def _tried(client: Backend, act: Act, manner: Manner) -> Act:
+def _tried(client: Backend, verb: Verb, act: Act, manner: Manner) -> Act:
     """Return the act, or in a dry run one that only looks."""
     if not manner.dry_run:
         return act
 
     def look(task_id: str) -> Mended:
         record = client.find(task_id)
-        if record is None:
-            return Mended.MISSING
-        return Mended.RUNNING if record.state is State.RUNNING else Mended.DONE
+        return Mended.MISSING if record is None else verb.leaves.get(record.state, Mended.DONE)
 
     return same_ids(lambda ids: [look(task_id) for task_id in ids])
 
@@ -257,7 +222,7 @@ def _selected(
     if asks and not _agreed(session, verb, matching):
         return FAILED
     if manner.dry_run:
-        act = same_ids(lambda ids: [Mended.DONE] * len(ids))
+        act = partial(_foreseen, verb)
     # To count what a filter lets pass takes a look at all; only the question is worth it.
     total = matching if asks or not choice.wanted else None
     tally = change(session, found(), act, manner, total)
@@ -266,6 +231,15 @@ def _selected(
     summary = tally.summary()
     session.out.record({**summary, "changed": 0} if manner.dry_run else summary, unasked="json")
     return os.EX_OK
+
+
+def _foreseen(verb: Verb, targets: Sequence[Target]) -> list[Moved]:
+    """Return what would become of selected tasks, changing none."""
+    return [
+        Moved(verb.leaves.get(target.record.state, Mended.DONE), target.task_id)
+        for target in targets
+        if target.record is not None
+    ]
 
 
 def _agreed(session: Session, verb: Verb, matching: Callable[[], int]) -> bool:
@@ -302,8 +276,8 @@ def change(
     meter = Meter("tasks", session.out.quiet, total=total)
     for _ in _batches(meter, targets, act, tally, manner):
         pass
-    if left := tally.left.get(Mended.UNVERIFIED):
-        session.out.note(f"{tasks(left)} left alone: {REASONS[Mended.UNVERIFIED]}")
+    for answer in tally.left:
+        session.out.note(tally.left_alone(answer))
     return tally
 
 
@@ -314,14 +288,9 @@ def _states(client: Backend, verb: Verb, choice: Choice) -> list[State]:
     return [state for state in known if state in verb.states]
 
 
-def tasks(count: int) -> str:
-    """Word a number of tasks."""
-    return f"{count} task" if count == 1 else f"{count} tasks"
-
-
 def _batches(
     meter: Meter, targets: Iterable[Target], act: Act, tally: Tally, manner: Manner
-) -> Iterator[list[str]]:
+) -> Generator[list[str], None, None]:
     """Change batch after batch; yield the ids of those that were changed."""
     pace = Pace(manner.rate)
     source = iter(targets)
@@ -329,18 +298,20 @@ def _batches(
         while batch := _apart(itertools.islice(source, pace.batch(BATCH))):
             pace.wait(len(batch))
             with held_back():
-                changed = tally.add(batch, act(batch))
+                changed = tally.add([target.task_id for target in batch], act(batch))
                 meter.at(tally.matched)
                 yield changed  # and they are printed before anything is heeded
     except BaseException as error:
         if tally.matched:
-            error.add_note(
-                f"Of {tasks(tally.matched)} so far, {tally.changed} were changed. Run it again for "
-                "the rest."
-            )
+            error.add_note(_so_far(tally))
         raise
     finally:
         meter.clear()
+
+
+def _so_far(tally: Tally) -> str:
+    so_far = f"Of {tasks(tally.matched)} so far, {tally.changed} were changed."
+    return f"{so_far} Run it again for the rest."
 
 
 def _apart(targets: Iterable[Target]) -> list[Target]:

@@ -6,6 +6,7 @@ from alligator import body
 from alligator.backends.base import Finished, FinishedState
 
 from .errors import CliError, TimedOut
+from .shell import arguments
 
 
 def result_of(task_id: str, finished: Finished | None, timeout: float | None) -> str:
@@ -21,12 +22,12 @@ def result_of(task_id: str, finished: Finished | None, timeout: float | None) ->
     if finished is None:
         raise TimedOut(
             f"task {task_id} has not ended within {timeout or 0:g} s",
-            f"It stays queued: gator show {task_id}",
+            f"It stays queued: gator show {arguments(task_id)}",
         )
     if finished.state is FinishedState.FAILED:
         raise CliError(
             f"task {task_id} failed: {error_of(finished)}",
-            f"It is in the failed set: gator show {task_id}",
+            f"It is in the failed set: gator show {arguments(task_id)}",
         )
     if finished.state is FinishedState.GONE:
         raise CliError(

@@ -7,11 +7,13 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any
 
 import click
 
+from .errors import CannotPrint
 from .suggest import did_you_mean
 from .types import PROMETHEUS
 
@@ -73,7 +75,11 @@ class Output:
 
     def line(self, text: str) -> None:
         """Write one line of output as it is."""
-        sys.stdout.write(text + "\n")
+        write(text + "\n")
+
+    def flush(self) -> None:
+        """Have written what was to be written, or raise CannotPrint."""
+        flush()
 
     def ids(self, ids: Iterable[str]) -> None:
         """Write ids: plain lines, unless a format was asked for."""
@@ -101,10 +107,10 @@ class Output:
         elif self.format == "csv":
             import csv  # it would slow every other command
 
-            write = csv.writer(sys.stdout, lineterminator="\n").writerow
-            write(names)
+            put = csv.writer(_Stdout, lineterminator="\n").writerow
+            put(names)
             for row in rows:
-                write([_text(row[name]) for name in names])
+                put([_text(row[name]) for name in names])
         elif self.format == "tsv" or (self.format is None and not is_terminal(sys.stdout)):
             for row in rows:
                 self.line("\t".join(cells(row, names)))
@@ -132,7 +138,8 @@ class Output:
         elif format == "csv":
             self.rows([record], Columns(names))
         elif format is None and is_terminal(sys.stdout):
-            sys.stdout.writelines(f"{line}\n" for line in block(shown))
+            for line in block(shown):
+                self.line(line)
         else:
             pairs = [{"field": name, "value": value} for name, value in shown.items()]
             Output(format, color=self.color).rows(pairs, Columns(("field", "value")))
@@ -162,6 +169,39 @@ class Output:
             else:
                 texts = [cells(row, names, columns.words) for row in chunk]
                 self.line(fitted_table(names, texts, fit, color))
+
+
+def write(text: str) -> None:
+    """Write to stdout.
+
+    Raises:
+        BrokenPipeError: who reads it has seen enough.
+        CannotPrint: it takes nothing.
+    """
+    with _printing():
+        sys.stdout.write(text)
+
+
+def flush() -> None:
+    """Have stdout pass on what it holds back; raises as `write` does."""
+    with _printing():
+        sys.stdout.flush()
+
+
+@contextmanager
+def _printing() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CannotPrint(error) from error
+
+
+class _Stdout:
+    """The standard output as the csv module wants it."""
+
+    write = staticmethod(write)
 
 
 def wants_color(stream: IO[str], asked: bool | None) -> bool:

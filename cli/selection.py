@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
@@ -178,3 +178,12 @@ def likely_meant(client: Backend, queue: str) -> str:
     """Return a suggestion for a name that no queue has; "" for one that is known, or like none."""
     existing = client.queues(empty=True)
     return "" if queue in existing else did_you_mean(queue, existing)
+
+
+def misspelt(client: Backend, queues: Iterable[str]) -> list[str]:
+    """Say of each queue that nothing is known of, and whose name is like another's, what it may
+    have been meant to be. That is no error where a queue may be named before its first task. The
+    default one needs no spelling."""
+    named = [queue for queue in queues if queue != ALL]
+    near = {queue: likely_meant(client, queue) for queue in named}
+    return [f"no task is known of queue {queue!r}.{near[queue]}" for queue in named if near[queue]]

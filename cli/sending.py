@@ -101,6 +101,7 @@ class Sender:
             return
         try:
             self._print_to.ids(ids)
+            self._print_to.flush()
         except BrokenPipeError:
             # Who reads the ids has seen enough; the load itself goes on.
             self._print_to = None

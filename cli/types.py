@@ -121,11 +121,17 @@ state = choice("state", STATES)
 
 def output_format(text: str) -> str:
     """Read the name of an output format."""
-    if text in (*FORMATS, PROMETHEUS):
+    if text in FORMATS or text == PROMETHEUS:
         return text
     from tabulate import tabulate_formats  # slow to import, and seldom asked for
 
-    return choice("format", (*FORMATS, PROMETHEUS, *tabulate_formats))(text)
+    names = tuple(dict.fromkeys((*FORMATS, *tabulate_formats)))
+    if text in names:
+        return text
+    raise click.BadParameter(
+        f"there is no format {text!r}.{did_you_mean(text, (*names, PROMETHEUS))} "
+        f"There are: {', '.join(names)}; and {PROMETHEUS}, of gator stats."
+    )
 
 
 def field_names(text: str) -> tuple[str, ...]:

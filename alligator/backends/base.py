@@ -282,6 +282,7 @@ class Mended(StrEnum):
     DONE = "done"
     MISSING = "missing"  # no queue has it
     RUNNING = "running"  # a worker holds it, and nothing was changed
+    WAITING = "waiting"  # said by requeue_many: it waits already, and nothing was changed
     UNVERIFIED = "unverified"  # said by Gator: it is signed, with no secret that is known here
 
 
@@ -492,7 +493,7 @@ class Backend(abc.ABC):
         queue, with attempts and deliveries at 0 and its failures kept. A waiting one is left alone.
 
         Returns:
-            For each task DONE when it is waiting now.
+            For each task DONE when it is waiting now, WAITING when it was already.
         """
 
     def move_many(self, moves: Sequence[Move], queue_name: str) -> list[Moved]:
@@ -552,6 +553,12 @@ class Backend(abc.ABC):
     def workers(self) -> list[WorkerRecord]:
         """Return the workers that have not left, by name."""
         raise self._lacking(Capability.WORKERS)
+
+    def attended(self, queue_name: str) -> bool | None:
+        """Return whether a worker takes from a queue; None where the broker cannot tell."""
+        if Capability.WORKERS not in self.capabilities:
+            return None
+        return any(queue_name in one.queues and not one.stale for one in self.workers())
 
     # -- results ----------------------------------------------------------------------------
 
@@ -664,7 +671,7 @@ class Backend(abc.ABC):
             TaskRunning: a worker holds it.
         """
         (mended,) = self.requeue_many([task_id])
-        return self._not_running(mended, task_id) is Mended.DONE
+        return self._not_running(mended, task_id) in (Mended.DONE, Mended.WAITING)
 
     def move(self, task_id: str, queue_name: str, body: bytes | None = None) -> str | None:
         """Put one task into another queue: see move_many.

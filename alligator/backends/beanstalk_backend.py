@@ -336,6 +336,13 @@ class Client(Backend):
             (reply,) = connection.ask([b"stats"])
         return f"beanstalkd {jobs.read_yaml(reply.data)['version']}"
 
+    def attended(self, queue_name: str) -> bool | None:
+        """Return whether a connection watches a queue. That of a worker which has had no pause yet
+        watches only the queue that it last took from."""
+        check_tube(queue_name)
+        with self._spare() as connection:
+            return mending.attended(connection, queue_name)
+
     def examine(self) -> list[Finding]:
         with self._spare() as connection:
             (reply,) = connection.ask([b"stats"])

@@ -12,7 +12,7 @@ from . import beanstalk_job as jobs
 from .base import Counts, Finding, Mended, Record, State
 from .beanstalk_leases import RESERVE_NOW
 from .beanstalk_names import is_bell
-from .beanstalk_wire import WINDOW_COMMANDS, Connection, Reply
+from .beanstalk_wire import UNASKED, WINDOW_COMMANDS, Connection, Reply
 
 # How the server counts the jobs of a tube, by its own names for their states.
 _COUNTED = tuple(f"current-jobs-{name}" for name in ("ready", "delayed", "reserved", "buried"))
@@ -61,6 +61,14 @@ def counts(connection: Connection, queue: str) -> Counts:
         failed=failed,
         oldest_age=_age(connection, first),
     )
+
+
+def attended(connection: Connection, queue: str) -> bool | None:
+    """Whether a connection watches a tube; None for the one that each watches unasked, ours too."""
+    if queue == UNASKED:
+        return None
+    (reply,) = connection.ask([b"stats-tube " + queue.encode("ascii")])
+    return int(jobs.read_yaml(reply.data).get("current-watching", 0)) > 0
 
 
 def records(connection: Connection, job_ids: Iterable[int]) -> list[Record | None]:

@@ -55,7 +55,7 @@ class Replacer:
             BrokerRefused: the server takes no new job; the old one stays as it was.
         """
         found = records(self._connection, job_ids)
-        return self._replace_each("requeue tasks", found, _requeued)
+        return self._replace_each("requeue tasks", found, _requeued, unchanged=Mended.WAITING)
 
     def move(self, moves: Sequence[tuple[int, bytes | None]], queue: str) -> list[Moved]:
         """Put jobs that do not run into another tube.
@@ -66,7 +66,10 @@ class Replacer:
         found = records(self._connection, [job_id for job_id, _ in moves])
         bodies = {str(job_id): body for job_id, body in moves}
         return self._replace_each(
-            "move tasks", found, lambda old: _moved(old, queue, bodies[old.task_id])
+            "move tasks",
+            found,
+            lambda old: _moved(old, queue, bodies[old.task_id]),
+            unchanged=Mended.DONE,
         )
 
     def _replace_each(
@@ -74,8 +77,10 @@ class Replacer:
         doing: str,
         found: Sequence[Record | None],
         change: Callable[[Record], _New | None],
+        unchanged: Mended,
     ) -> list[Moved]:
-        """Replace each job by what `change` says; None leaves it as it is."""
+        """Replace each job by what `change` says; None leaves it as it is, which `unchanged` is the
+        word for."""
         changes: dict[str, _New | None] = {}
         for record in found:
             if record is not None and record.state is not State.RUNNING:
@@ -86,7 +91,7 @@ class Replacer:
             if record is None:
                 answers.append(Moved(Mended.MISSING, ""))
             elif record.task_id in changes and changes[record.task_id] is None:
-                answers.append(Moved(Mended.DONE, record.task_id))
+                answers.append(Moved(unchanged, record.task_id))
             elif record.task_id in new_ids:
                 answers.append(Moved(Mended.DONE, new_ids[record.task_id]))
             else:

@@ -62,6 +62,10 @@ REFUSALS: dict[bytes, tuple[type[AlligatorException], str]] = {
 }
 
 
+#: The tube that a new connection uses and watches.
+UNASKED = "default"
+
+
 class Reply(NamedTuple):
     """One answer: its first word, the words after it, and the data that followed the line."""
 
@@ -121,8 +125,8 @@ class Connection:
         self.closed = False
         self._timeout = timeout
         self._shown = shown
-        self._using = "default"
-        self._watching = {"default"}
+        self._using = UNASKED
+        self._watching = {UNASKED}
         self._answered = False
         try:
             self._socket = socket.create_connection((host, port), timeout)

@@ -294,18 +294,24 @@ class Client(Backend):
             return task.body
 
     def cancel_many(self, task_ids: Sequence[str]) -> list[Mended]:
-        return [self._mend(task_id, self._store.remove) for task_id in task_ids]
+        return [self._mend(task_id, self._remove) for task_id in task_ids]
+
+    def _remove(self, task: Task) -> Mended:
+        self._store.remove(task)
+        return Mended.DONE
 
     def requeue_many(self, task_ids: Sequence[str]) -> list[Mended]:
         return [self._mend(task_id, self._requeue) for task_id in task_ids]
 
-    def _requeue(self, task: Task) -> None:
-        if task.state is not State.WAITING:
-            self._store.forget_dependencies(task)
-            task.due = None
-            task.attempts = task.deliveries = 0
-            task.sequence = next(self._store.numbers)
-            self._store.put(task, State.WAITING)
+    def _requeue(self, task: Task) -> Mended:
+        if task.state is State.WAITING:
+            return Mended.WAITING
+        self._store.forget_dependencies(task)
+        task.due = None
+        task.attempts = task.deliveries = 0
+        task.sequence = next(self._store.numbers)
+        self._store.put(task, State.WAITING)
+        return Mended.DONE
 
     def move_many(self, moves: Sequence[Move], queue_name: str) -> list[Moved]:
         self.check_moves(queue_name, moves)
@@ -314,20 +320,20 @@ class Client(Backend):
             for move in moves
         ]
 
-    def _move(self, move: Move, queue_name: str, task: Task) -> None:
+    def _move(self, move: Move, queue_name: str, task: Task) -> Mended:
         if move.body is not None:
             task.body = move.body
         self._store.move(task, queue_name)
+        return Mended.DONE
 
-    def _mend(self, task_id: str, act: Callable[[Task], None]) -> Mended:
+    def _mend(self, task_id: str, act: Callable[[Task], Mended]) -> Mended:
         with self._now() as now:
             task = self._held(task_id, now)
             if task is None:
                 return Mended.MISSING
             if task.state is State.RUNNING:
                 return Mended.RUNNING
-            act(task)
-            return Mended.DONE
+            return act(task)
 
     def drop(self, queue_name: str, states: Collection[State]) -> int:
         if State.RUNNING in states:

@@ -329,14 +329,15 @@ class Moves:
         row = self._find(task_id)
         if row is None or row.state == RUNNING:
             return _untouched(row)
-        if row.state != WAITING:
-            self.connection.execute(
-                f"UPDATE tasks SET seq = {_TAIL}, state = ?, rank = -priority, due = NULL,"
-                " attempts = 0, deliveries = 0 WHERE seq = ?",
-                (WAITING, row.seq),
-            )
-            self._forget_dependencies(task_id)
-            self.ledger.moved(row.queue, row.state, WAITING)
+        if row.state == WAITING:
+            return Mended.WAITING
+        self.connection.execute(
+            f"UPDATE tasks SET seq = {_TAIL}, state = ?, rank = -priority, due = NULL,"
+            " attempts = 0, deliveries = 0 WHERE seq = ?",
+            (WAITING, row.seq),
+        )
+        self._forget_dependencies(task_id)
+        self.ledger.moved(row.queue, row.state, WAITING)
         return Mended.DONE
 
     def cancel(self, task_id: str) -> tuple[Mended, bytes]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Iterator
 
 import click
 
-from alligator.backends.base import Backend, Capability
+from alligator.backends.base import Backend, Counts
 from alligator.dsn import redact
 from alligator.exceptions import (
     AlligatorException,
@@ -26,11 +27,17 @@ from ..errors import FAILED, redacted
 from ..foreground import users_code
 from ..options import Command
 from ..session import Session, pass_session
+from ..shell import arguments
+from ..stuck import stuck_in
+from ..tally import tasks
 
 EXAMPLES = """
 gator doctor
 gator doctor --import app.tasks
 """
+
+#: Tasks that are named in one check.
+NAMED = 5
 
 
 @click.command("doctor", cls=Command, examples=EXAMPLES, fields=COLUMNS.names)
@@ -103,17 +110,39 @@ def _queues(client: Backend) -> Iterator[Check]:
     for name in client.queues(empty=True):
         counts = client.counts(name)
         if counts.paused:
-            yield Check(f"queue {name}", False, "it is paused", f"gator resume {name}")
-        elif counts.waiting and Capability.WORKERS in client.capabilities:
-            if any(name in one.queues and not one.stale for one in client.workers()):
-                yield Check(f"queue {name}", True, f"{counts.waiting} waiting, and workers for it")
-            else:
-                yield Check(
-                    f"queue {name}",
-                    False,
-                    f"{counts.waiting} waiting, and no worker takes from it",
-                    f"gator worker -q {name}",
-                )
+            remedy = f"gator resume {arguments(name)}"
+            yield Check(f"queue {name}", False, "it is paused", remedy)
+        elif counts.waiting:
+            yield from _attendance(client, counts)
+        yield from _stuck(client, counts)
+
+
+def _attendance(client: Backend, counts: Counts) -> Iterator[Check]:
+    name = counts.queue
+    attended = client.attended(name)
+    if attended:
+        yield Check(f"queue {name}", True, f"{counts.waiting} waiting, and workers for it")
+    elif attended is not None:
+        detail = f"{counts.waiting} waiting, and no worker takes from it"
+        yield Check(f"queue {name}", False, detail, f"gator worker -q {shlex.quote(name)}")
+
+
+def _stuck(client: Backend, counts: Counts) -> Iterator[Check]:
+    stuck, looked_at = stuck_in(client, counts)
+    check = f"blocked in {counts.queue}"
+    bound = "" if looked_at >= counts.blocked else f", of the oldest {looked_at} looked at"
+    if not stuck:
+        if bound:
+            yield Check(check, True, f"none for ever{bound}")
+        return
+    some = list(stuck)[:NAMED]
+    reasons = "; ".join(f"{task_id} by {', '.join(stuck[task_id])}" for task_id in some)
+    more = f"; and {len(stuck) - NAMED} more" if len(stuck) > NAMED else ""
+    what = f"{tasks(len(stuck))} blocked for ever by what was canceled or dropped{bound}"
+    ids = arguments(*some)
+    again = "; then gator doctor again for the others" if more else ""
+    remedy = f"gator retry {ids} to run them all the same, gator cancel {ids} to remove them{again}"
+    yield Check(check, False, f"{what}: {reasons}{more}", remedy)
 
 
 def _module(name: str) -> Check:

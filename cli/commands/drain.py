@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 
 import click
@@ -14,7 +15,7 @@ from ..completing import queue_names
 from ..errors import TimedOut
 from ..options import Command
 from ..progress import Meter
-from ..selection import likely_meant
+from ..selection import misspelt
 from ..session import Session, pass_session
 from ..types import duration
 
@@ -40,8 +41,8 @@ def command(session: Session, queue: str, timeout: float | None, running: bool) 
     """
     check_name("queue name", queue)
     client = open_client(session)
-    if near := likely_meant(client, queue):
-        session.out.note(f"no task is known of queue {queue!r}.{near}")
+    for note in misspelt(client, [queue]):
+        session.out.note(note)
     deadline = None if timeout is None else time.monotonic() + timeout
     meter = Meter("tasks left", session.out.quiet, rate=False)
     try:
@@ -49,7 +50,7 @@ def command(session: Session, queue: str, timeout: float | None, running: bool) 
             if deadline is not None and time.monotonic() >= deadline:
                 raise TimedOut(
                     f"queue {queue!r} still has {left} tasks after {timeout:g} s",
-                    f"See which: gator peek -q {queue}",
+                    f"See which: gator peek -q {shlex.quote(queue)}",
                 )
             meter.at(left)
             time.sleep(LOOK)

@@ -17,7 +17,7 @@ from ..backup import Backup
 from ..broker import open_gator
 from ..completing import files
 from ..errors import FAILED
-from ..mending import Manner, Tally, change, chosen, manner_options, same_ids
+from ..mending import Manner, change, chosen, manner_options, same_ids
 from ..options import Command
 from ..selection import (
     chosen_queues,
@@ -29,6 +29,7 @@ from ..selection import (
     records,
 )
 from ..session import Session, pass_session
+from ..tally import Tally
 
 EXAMPLES = """
 gator drop -q mail --dry-run

@@ -18,7 +18,7 @@ from ..checks import COLUMNS, Check, report
 from ..completing import files
 from ..errors import FAILED, redacted
 from ..options import Command
-from ..selection import queues_option
+from ..selection import misspelt, queues_option
 from ..session import Session, pass_session
 from ..types import duration
 
@@ -67,6 +67,8 @@ def command(
             try:
                 gator = open_gator(session)
                 yield Check("broker", True, gator.client.ping())
+                for note in misspelt(gator.client, queues):
+                    session.out.note(note)
                 yield from _queues(gator, queues, max_depth, max_age, min_workers)
             except BrokerError as error:
                 yield Check("broker", False, redacted(str(error), session.secrets))

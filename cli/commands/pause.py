@@ -9,6 +9,7 @@ from alligator.backends.base import Capability
 from ..broker import open_client
 from ..completing import queue_names
 from ..options import Command
+from ..selection import misspelt
 from ..session import Session, pass_session
 
 EXAMPLES = """
@@ -27,6 +28,9 @@ def command(session: Session, queues: tuple[str, ...]) -> None:
     """
     client = open_client(session)
     client.require(Capability.PAUSE)
+    notes = misspelt(client, queues)  # asked before: a paused queue is known
     for queue in queues:
         client.pause(queue)
         session.out.note(f"queue {queue!r} is paused")
+    for note in notes:
+        session.out.note(note)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -99,6 +98,6 @@ def _follow(session: Session, listing: Callable[[], Iterator[Record]]) -> NoRetu
         listed = {(one.task_id, one.state.value): one for one in listing()}
         fresh = [row_of(one) for key, one in listed.items() if key not in seen]
         session.out.rows(fresh, TASK_COLUMNS)
-        sys.stdout.flush()
+        session.out.flush()
         seen = set(listed)
         time.sleep(LOOK)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import click
@@ -15,7 +16,7 @@ from alligator.backends.base import (
     Backend,
     Capability,
 )
-from alligator.exceptions import NotImportable
+from alligator.exceptions import NotImportable, UnknownCallableError
 from alligator.execution import encode
 from alligator.gator import Gator
 from alligator.tasks import Task
@@ -23,11 +24,14 @@ from alligator.utils import DottedPath
 
 from ..broker import open_gator
 from ..completing import files, queue_names, task_ids
+from ..errors import CannotPrint
 from ..foreground import users_code
 from ..lines import backoff
 from ..options import Command
 from ..outcomes import result_of
 from ..session import Session, pass_session
+from ..shell import arguments
+from ..suggest import did_you_mean
 from ..types import duration, json_array, json_object, rate, when
 
 EXAMPLES = """
@@ -45,6 +49,10 @@ RESULT_TTL = 3600.0
 
 #: The options that go with --from.
 FROM = ("path", "skip_invalid", "checkpoint", "rate", "print_ids")
+
+
+#: What is wrong with a call.
+UNFIT = "does not take these arguments"
 
 
 class Manner(NamedTuple):
@@ -243,7 +251,7 @@ def _check(task: Task) -> None:
         (task.on_error, (task, Exception()), "f(task, exception)"),
     )
     with users_code():
-        _bind(task.func, "does not take these arguments", *task.func_args, **task.func_kwargs)
+        _bind(task.func, UNFIT, *task.func_args, **task.func_kwargs)
         for hook, args, form in hooks:
             if hook is not None:
                 _bind(hook, f"is called as {form}", *args)
@@ -251,7 +259,12 @@ def _check(task: Task) -> None:
 
 def _bind(path: Callable[..., Any] | None, why: str, /, *args: Any, **kwargs: Any) -> None:
     assert isinstance(path, DottedPath)
-    target = path.resolve()
+    try:
+        target = path.resolve()
+    except UnknownCallableError as error:
+        names = vars(sys.modules[path.module]) if path.module in sys.modules else ()
+        near = "" if path.name in names else did_you_mean(path.name, names)
+        raise UnknownCallableError(f"{error}{near}") from error
     try:
         signature = inspect.signature(target)
     except (TypeError, ValueError):  # some built-in functions have none
@@ -259,7 +272,26 @@ def _bind(path: Callable[..., Any] | None, why: str, /, *args: Any, **kwargs: An
     try:
         signature.bind(*args, **kwargs)
     except TypeError as error:
-        raise click.UsageError(f"{path}{signature} {why}: {error}") from error
+        which = (why == UNFIT and _odd_one(signature, args, kwargs)) or error
+        raise click.UsageError(f"{path}{signature} {why}: {which}") from error
+
+
+def _odd_one(signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
+    """Say which argument is the first that a call has no place for; "" when none is."""
+    for number, value in enumerate(args):
+        try:
+            signature.bind_partial(*args[: number + 1])
+        except TypeError:
+            return f"args[{number}], {value!r:.40}, is one too many"
+    for name in kwargs:
+        try:
+            signature.bind_partial(**{name: None})
+        except TypeError:
+            if name in signature.parameters:
+                return ""  # not one to be named
+            near = did_you_mean(name, signature.parameters)
+            return f"there is no argument {name!r}.{near}"
+    return ""
 
 
 def _note_done(session: Session, client: Backend, task: Task) -> None:
@@ -279,10 +311,16 @@ def _show_body(session: Session, gator: Gator, task: Task) -> None:
 def _push(session: Session, gator: Gator, task: Task) -> None:
     gator.push_many([task])
     _note_when_held(session, task)
-    if session.out.format is None and not session.out.fields:
-        session.out.line(task.task_id)
-    else:
-        session.out.record({"id": task.task_id, "queue": gator.queue_name, "queued": task.queued})
+    try:
+        if session.out.format is None and not session.out.fields:
+            session.out.line(task.task_id)
+        else:
+            row = {"id": task.task_id, "queue": gator.queue_name, "queued": task.queued}
+            session.out.record(row)
+        session.out.flush()
+    except CannotPrint as error:
+        error.hint = f"The task is queued all the same, as {task.task_id}."
+        raise
 
 
 def _note_when_held(session: Session, task: Task) -> None:
@@ -298,4 +336,10 @@ def _push_and_wait(session: Session, gator: Gator, task: Task, timeout: float | 
     except KeyboardInterrupt as error:
         error.add_note(f"No longer waiting; task {task.task_id} stays queued.")
         raise
-    session.out.line(result_of(task.task_id, finished, timeout))
+    result = result_of(task.task_id, finished, timeout)
+    try:
+        session.out.line(result)
+        session.out.flush()
+    except CannotPrint as error:
+        error.hint = f"The task has succeeded all the same: gator result {arguments(task.task_id)}"
+        raise

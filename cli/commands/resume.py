@@ -9,6 +9,7 @@ from alligator.backends.base import Capability
 from ..broker import open_client
 from ..completing import queue_names
 from ..options import Command
+from ..selection import likely_meant
 from ..session import Session, pass_session
 from ..suggest import did_you_mean
 
@@ -30,4 +31,5 @@ def command(session: Session, queues: tuple[str, ...]) -> None:
             client.resume(queue)
             session.out.note(f"queue {queue!r} is resumed")
         else:
-            session.out.note(f"queue {queue!r} was not paused.{did_you_mean(queue, paused)}")
+            near = did_you_mean(queue, paused) or likely_meant(client, queue)
+            session.out.note(f"queue {queue!r} was not paused.{near}")

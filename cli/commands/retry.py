@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from alligator.backends.base import State
+from alligator.backends.base import Mended, State
 
 from ..broker import open_client
 from ..ids import id_arguments
@@ -21,7 +21,12 @@ gator retry -q mail --error Timeout --rate 100/s --yes
 gator peek --state failed --quiet --limit 0 | grep ^mail- | gator retry --ids-from -
 """
 
-VERB = Verb("retry", "retried", (State.FAILED,))
+VERB = Verb(
+    "retry",
+    "retried",
+    (State.FAILED,),
+    leaves={State.RUNNING: Mended.RUNNING, State.WAITING: Mended.WAITING},
+)
 
 
 @click.command("retry", cls=Command, examples=EXAMPLES)
@@ -34,8 +39,9 @@ def command(session: Session, /, **options: Any) -> int:
     """Have failed tasks run once more.
 
     They go to the tail of their queue, ready now, with no attempt counted; their failures are kept.
-    Delayed, retrying and blocked ones do so too, by id or when --state names their state. Prints
-    the ids, or for a selection how many matched, were retried (changed) or left alone (skipped).
+    Delayed, retrying and blocked ones do so too, by id or when --state names their state; one that
+    is waiting already keeps its place. Prints the ids, or for a selection how many matched, were
+    retried (changed) or left alone (skipped).
     """
     client = open_client(session)
     return mend(session, client, VERB, same_ids(client.requeue_many), *chosen(options))

@@ -14,8 +14,10 @@ from ..broker import open_gator
 from ..completing import task_ids
 from ..errors import CliError
 from ..foreground import users_code
+from ..ids import begun
 from ..options import Command
 from ..session import Session, pass_session
+from ..shell import arguments
 from .show import no_such_task
 
 EXAMPLES = """
@@ -45,7 +47,7 @@ def command(session: Session, task_id: str, force: bool) -> None:
     except (NotAllowed, UndecodableTask) as error:
         raise _failure(gator, task_id, error) from error
     if task is None:
-        raise no_such_task(gator.client, task_id)
+        raise no_such_task(gator.client, task_id, begun(gator.client, task_id))
     if isinstance(task.error, Snooze):
         raise CliError(
             f"task {task_id} asked to be run {task.error}", "It is back on its queue, delayed."
@@ -59,7 +61,7 @@ def _failure(gator: Gator, task_id: str, error: BaseException, again: bool = Fal
     if again:
         hint = "It is back on its queue and will be retried."
     elif Capability.CUSTOM_IDS in gator.client.capabilities:
-        hint = f"It is in the failed set: gator show {task_id}"
+        hint = f"It is in the failed set: gator show {arguments(task_id)}"
     else:  # such a broker gives it a new id as it fails
         hint = "It is in the failed set: gator peek --state failed"
     return CliError(f"task {task_id} failed: {_sentence(error)}", hint)

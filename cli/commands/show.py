@@ -12,6 +12,7 @@ from alligator.gator import Gator
 from ..broker import open_gator
 from ..completing import task_ids
 from ..errors import NotFound
+from ..ids import begun
 from ..options import Command
 from ..session import Session, pass_session
 from ..signatures import signature_of
@@ -33,7 +34,13 @@ def command(session: Session, task_id: str) -> None:
 
     It is found in whichever queue holds it; none of its code is imported.
     """
-    session.out.record(details(open_gator(session), task_id))
+    gator = open_gator(session)
+    try:
+        found = details(gator, task_id)
+    except NotFound as error:
+        error.hint = begun(gator.client, task_id)
+        raise
+    session.out.record(found)
 
 
 def details(gator: Gator, task_id: str) -> dict[str, Any]:
@@ -58,10 +65,10 @@ def _states(client: Backend, record: Record) -> dict[str, str]:
     return {task_id: one.state.value if one else "gone" for task_id, one in found.items()}
 
 
-def no_such_task(client: Backend, task_id: str) -> NotFound:
+def no_such_task(client: Backend, task_id: str, hint: str = "") -> NotFound:
     """Return the error for an id that no queue holds."""
     done = Capability.RESULTS in client.capabilities and client.result(task_id) is not None
     why = "it has succeeded" if done else "it is done, was removed, or never was; see gator peek"
     if Capability.CUSTOM_IDS not in client.capabilities:
         why += " (a retry or a failure gave it a new id, if it had one)"
-    return NotFound(f"no queue has a task {task_id!r}: {why}")
+    return NotFound(f"no queue has a task {task_id!r}: {why}", hint)

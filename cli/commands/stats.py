@@ -28,7 +28,7 @@ from ..queue_rows import (
     with_rates,
     workers_of,
 )
-from ..selection import Filter, chosen_states, queues_option, records
+from ..selection import Filter, chosen_states, misspelt, queues_option, records
 from ..session import Session, pass_session
 from ..types import PROMETHEUS, STATES, choice
 from ..views import payload_of
@@ -76,9 +76,14 @@ def command(session: Session, queues: tuple[str, ...], by: str, watch: bool, eve
     """Show how the queues are doing.
 
     Depth by state, age of the first in line, tasks that ended each second (rate), workers, totals.
-    The rate is taken over half a second, or with --watch since the last look.
+    The rate is taken over half a second, or with --watch since the last look. --format prometheus
+    writes metrics for Prometheus instead of rows.
     """
+    if session.out.format == PROMETHEUS:
+        _refuse_for_prometheus(session, by)
     client = open_client(session)
+    for note in misspelt(client, queues):
+        session.out.note(note)
     if by == "task":
         show = _by_task(session, client, queues)
     elif session.out.format == PROMETHEUS:
@@ -89,6 +94,14 @@ def command(session: Session, queues: tuple[str, ...], by: str, watch: bool, eve
         return repeat(show, every)
     show()
     return os.EX_OK
+
+
+def _refuse_for_prometheus(session: Session, by: str) -> None:
+    for option, given in (("--fields", session.out.fields), ("--by task", by == "task")):
+        if given:
+            raise click.UsageError(
+                f"--format prometheus writes all metrics of the queues; leave out {option}"
+            )
 
 
 def _by_queue(session: Session, client: Backend, queues: Sequence[str], watched: bool) -> Any:

@@ -18,6 +18,7 @@ from ..options import Command
 from ..outcomes import error_of
 from ..output import Columns
 from ..session import Session, pass_session
+from ..shell import arguments
 from ..types import duration
 
 EXAMPLES = """
@@ -55,7 +56,7 @@ def command(
             if finished is None:
                 raise TimedOut(
                     f"task {task_id} has not ended within {timeout:g} s",
-                    f"It stays queued: gator show {task_id}",
+                    f"It stays queued: gator show {arguments(task_id)}",
                 )
             states.append(finished.state)
             failed = finished.state is FinishedState.FAILED

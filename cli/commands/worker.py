@@ -10,6 +10,7 @@ import click
 from alligator.backends.base import check_name
 from alligator.constants import ALL
 from alligator.crashes import MAX_DEATHS
+from alligator.logs import configure, worker_log
 from alligator.settings import COROUTINES, DRAIN_TIMEOUT, WorkerSettings
 from alligator.supervisor import Supervisor
 
@@ -18,6 +19,7 @@ from ..completing import files, queue_names, words
 from ..foreground import users_code
 from ..options import Command
 from ..output import wants_color
+from ..selection import misspelt
 from ..session import Session, pass_session
 from ..types import choice, duration, size
 
@@ -184,8 +186,9 @@ def command(
 
     The current directory is on the module path, as with `python -m`. SIGTERM or Ctrl-C lets the
     running tasks end and hands back the rest; a second one hands back the running ones too. SIGHUP
-    replaces the processes by fresh ones, with new code, as they end what they run. The log and what
-    tasks print go to stderr.
+    replaces the processes by fresh ones, with new code, as they end what they run; so does the
+    closing of its terminal, which sends SIGHUP: the worker lives on. The log and what tasks print
+    go to stderr.
     """
     for queue in queues:
         check_name("queue name", queue)
@@ -214,5 +217,8 @@ def command(
         secret_file=session.settings.secret_file,
         heartbeat_file=heartbeat_file,
     )
+    configure(log_format, log_level)
+    for note in misspelt(gator.client, settings.queues):
+        worker_log.warning(note)
     with users_code():
         return Supervisor(settings, gator.client).run()

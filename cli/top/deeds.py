@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from alligator.backends.base import Backend, Mended, State
 
 from ..commands import cancel, retry
-from ..mending import REASONS, Verb, tasks
+from ..mending import Verb
+from ..tally import REASONS, tasks
 
 
 def retry_one(client: Backend, task_id: str) -> str:

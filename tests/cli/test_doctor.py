@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import stat
 import time
 from collections.abc import Callable, Iterator
@@ -11,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from alligator.backends.base import Capability, Entry
 from alligator.backends.redis_examination import clock_finding
 from alligator.backends.roster import WorkerRecord
 from alligator.gator import Gator
+from alligator_cli.stuck import LOOKED_AT
 
-from ..servers import Server, beanstalkd_server, redis_server
+from ..servers import Server, beanstalkd_server, eventually, redis_server
 from .conftest import Cli, Given
 
 Found = dict[str, dict[str, object]]
@@ -156,6 +159,32 @@ class TestBeanstalkd:
         assert all(row["ok"] for row in rows.values())
         assert rows["size of a task"]["detail"] == "65535 bytes at most"
 
+    def test_nobody_watches_a_queue_with_waiting_tasks(self, beanstalk_cli: Cli) -> None:
+        beanstalk_cli.ok("push", "shop.hook", "--args", "[1]", "-q", "(mail)")
+        row = found(beanstalk_cli)["queue (mail)"]
+        assert row["detail"] == "1 waiting, and no worker takes from it"
+        assert row["remedy"] == "gator worker -q '(mail)'"
+        with beanstalk_cli.start("worker", "-q", "(mail)", "--log-level", "error") as worker:
+            try:
+                eventually(
+                    lambda: found(beanstalk_cli).get("queue (mail)", {"ok": True})["ok"],
+                    "the worker is seen",
+                )
+                beanstalk_cli.ok("push", "shop.wait_for", "--args", '["stop"]', "-q", "(mail)")
+                eventually((beanstalk_cli.folder / "stop.started").exists, "the task runs")
+                more_than_a_prefetch = '{"task":"shop.hook","args":[1]}\n' * 500
+                beanstalk_cli.ok("push", "--from", "-", "-q", "(mail)", input=more_than_a_prefetch)
+                assert found(beanstalk_cli)["queue (mail)"]["ok"] is True
+            finally:
+                (beanstalk_cli.folder / "stop").touch()
+                worker.terminate()
+
+    def test_of_the_queue_that_every_connection_watches_nothing_is_said(
+        self, beanstalk_cli: Cli
+    ) -> None:
+        beanstalk_cli.ok("push", "shop.add", "-q", "default")
+        assert "queue default" not in found(beanstalk_cli)
+
     def test_no_persistence(self, beanstalk_cli: Cli) -> None:
         assert found(beanstalk_cli)["persistence"]["remedy"] == "Start beanstalkd with -b FOLDER."
 
@@ -204,6 +233,58 @@ def test_nobody_works_on_a_queue_with_waiting_tasks(cli: Cli, given: Given) -> N
     assert found(cli)["queue all"]["ok"] is True
     given.client.pause("all")
     assert found(cli)["queue all"]["remedy"] == "gator resume all"
+
+
+def test_a_remedy_is_quoted_for_the_shell(cli: Cli, given: Given) -> None:
+    given.task("shop.add", queue="a b; c")
+    assert found(cli)["queue a b; c"]["remedy"] == "gator worker -q 'a b; c'"
+    given.client.pause("--a b")
+    remedy = str(found(cli)["queue --a b"]["remedy"])
+    assert remedy == "gator resume -- '--a b'"
+    cli.ok(*shlex.split(remedy)[1:])
+    assert given.client.paused() == []
+
+
+class TestBlockedForEver:
+    def test_those_whose_dependency_was_canceled_or_dropped(
+        self, any_cli: Cli, given_any: Given
+    ) -> None:
+        if Capability.DEPENDENCIES not in given_any.client.capabilities:
+            assert not any("blocked" in check for check in found(any_cli))
+            return
+        for queue, name in (("first", "canceled"), ("second", "dropped"), ("third", "there")):
+            given_any.task("shop.add", task_id=name, queue=queue)
+        given_any.task("shop.add", task_id="a", depends_on=["canceled", "there"])
+        given_any.task("shop.add", task_id="-b", depends_on="dropped")
+        given_any.task("shop.add", task_id="c", depends_on="there")
+        assert "blocked in all" not in found(any_cli)
+        given_any.client.cancel("canceled")
+        given_any.client.drop_all("second")
+        row = found(any_cli)["blocked in all"]
+        assert row["detail"] == (
+            "2 tasks blocked for ever by what was canceled or dropped: a by canceled; -b by dropped"
+        )
+        retry, _, _ = str(row["remedy"]).partition(" to run")
+        assert retry == "gator retry -- a -b"
+        any_cli.ok(*shlex.split(retry)[1:])
+        assert "blocked in all" not in found(any_cli)
+
+    def test_the_look_is_bounded(self, cli: Cli, given: Given) -> None:
+        given.task("shop.add", task_id="there")
+        entries = [Entry(f"{n}", b"", depends_on=("there",)) for n in range(LOOKED_AT)]
+        given.client.push_many("all", entries)
+        assert "blocked in all" not in found(cli)
+        given.client.push_many("other", [Entry("gone", b"")])
+        given.client.push_many("all", [Entry("last", b"", depends_on=("gone",))])
+        given.client.cancel("gone")
+        row = found(cli)["blocked in all"]
+        assert row["ok"] is True
+        assert row["detail"] == "none for ever, of the oldest 500 looked at"
+        given.client.cancel("there")
+        row = found(cli)["blocked in all"]
+        assert "500 tasks" in str(row["detail"])
+        assert "4 by there; and 495 more" in str(row["detail"])
+        assert str(row["remedy"]).endswith("; then gator doctor again for the others")
 
 
 def test_what_a_backend_of_ones_own_has_to_say() -> None:

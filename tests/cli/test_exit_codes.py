@@ -17,6 +17,8 @@ from alligator_cli import errors
 from ..servers import eventually
 from .conftest import Cli, Given, command
 
+FULL = "Error: cannot write to standard output: No space left on device"
+
 TREE = {
     name: found
     for name, found in vars(exceptions).items()
@@ -201,7 +203,41 @@ class TestClosedPipe:
         with open("/dev/full", "w") as full:
             result = cli.process("ping", capture_output=False, stdout=full, stderr=subprocess.PIPE)
         assert result.returncode == 1
-        assert result.stderr == "Error: No space left on device\n"
+        assert result.stderr == f"{FULL}\n"
+
+    def test_what_is_done_all_the_same_is_told(
+        self, cli: Cli, given: Given, folder: Path, unbuffered: str
+    ) -> None:
+        cli.env["PYTHONUNBUFFERED"] = unbuffered
+
+        def told(*args: str) -> str:
+            with open("/dev/full", "w") as full:
+                result = cli.process(*args, capture_output=False, stdout=full, stderr=-1)
+            assert result.returncode == 1
+            return result.stderr.removeprefix(f"{FULL}\n").strip()
+
+        said = told("push", "shop.add", "-q", "one")
+        (task_id,) = given.states()
+        assert said == f"The task is queued all the same, as {task_id}."
+        assert said in told("push", "shop.add", "--id", task_id, "--json")
+        (folder / "rows").write_text('{"task":"shop.add","id":"a"}\n{"task":"shop.add"}\n')
+        assert told("push", "--from", "rows") == (
+            "All 2 lines of 'rows' are dealt with: 2 queued, 0 already, 0 invalid. There is "
+            "nothing to go on with."
+        )
+        assert told("push", "--from", "rows", "--dry-run") == (
+            "All 2 lines of 'rows' were checked: 0 invalid."
+        )
+        assert told("push", "--from", "rows", "--print-ids") == (
+            "The tasks of lines 1 to 2 are queued. Go on, with the same options: "
+            "tail -n +3 rows | gator push --from -"
+        )
+        assert told("cancel", "a", "nosuch") == (
+            "Of 2 tasks so far, 1 were changed. Run it again for the rest."
+        )
+        assert "a" not in given.states()
+        for form in ("csv", "tsv", "table"):
+            assert told("peek", "--format", form) == ""
 
 
 def test_a_closed_stdout_does_not_become_the_database(cli: Cli, folder: Path) -> None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import resource
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from alligator.backends.base import State
+from alligator.backends.base import Failure, Mended, Moved, Retry, State
+from alligator.gator import Gator
+from alligator_cli.backup import Backup
+from alligator_cli.errors import CliError
+from alligator_cli.mending import Target
 
 from .conftest import Cli, Given
 
@@ -65,6 +71,33 @@ class TestRetry:
         assert "3: no queue has it" in result.stderr
         assert cli("retry", "3").exit_code == 4
         assert cli("retry", "2").exit_code == 1
+
+    def test_what_waits_already_is_left_alone_and_told(
+        self, any_cli: Cli, given_any: Given
+    ) -> None:
+        waits = given_any.task("shop.add")
+        result = any_cli("retry", waits)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.stderr == "1 task left alone: it is waiting already\n"
+        assert any_cli("retry", waits, "--dry-run").stderr == result.stderr
+        failed = given_any.failed(given_any.task("shop.boom"))
+        assert any_cli("retry", waits, failed, "4294967295").exit_code == 3
+        assert any_cli("retry", waits, "4294967295").exit_code == 3
+
+    def test_a_selection_counts_what_waits_already_as_skipped(
+        self, any_cli: Cli, given_any: Given
+    ) -> None:
+        given_any.task("shop.add")
+        given_any.running(given_any.task("shop.add"))
+        given_any.failed(given_any.task("shop.boom"))
+        states = ("--state", "waiting", "--state", "running", "--state", "failed")
+        assert counts(any_cli.ok("retry", *states, "--dry-run")) == (3, 0, 0, 2)
+        result = any_cli("retry", *states, "--yes", "--json")
+        assert counts(result.stdout) == (3, 1, 0, 2)
+        assert set(result.stderr.splitlines()) == {
+            "1 task left alone: it is waiting already",
+            "1 task left alone: a worker is running it",
+        }
 
     def test_a_rate_is_kept(self, cli: Cli, given: Given) -> None:
         ids = "".join(given.failed(given.task("shop.boom")) + "\n" for _ in range(30))
@@ -163,6 +196,54 @@ class TestDrop:
         assert counts(result) == (2, 1, 0, 1)
         assert [json.loads(line)["id"] for line in (folder / "b").read_text().splitlines()] == ["2"]
 
+    def test_a_backup_that_is_full_drops_nothing(self, cli: Cli, given: Given) -> None:
+        given.task("shop.add", task_id="1")
+        result = cli("drop", "--backup", "/dev/full", "--yes")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr == (
+            "Error: --backup '/dev/full' cannot be written: No space left on device\n"
+            "No task was removed. Make room, or name another file.\n"
+        )
+        assert given.states() == {"1": State.WAITING}
+
+    def test_a_backup_that_gets_full_says_how_far_it_came_and_has_what_is_gone(
+        self, redis_cli: Cli, folder: Path
+    ) -> None:
+        lines = '{"task":"shop.add"}\n' * 900
+        redis_cli.ok("push", "--from", "-", input=lines)
+        room = len("".join(redis_cli.ok("dump").splitlines(True)[:600]))
+
+        result = redis_cli.process(
+            *("drop", "--backup", "backup", "--yes"),
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+        )
+
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr == (
+            "Error: --backup 'backup' cannot be written: File too large\n"
+            "Make room, or name another file.\n"
+            "Of 500 tasks so far, 500 were changed. Run it again for the rest.\n"
+        )
+        gone = [json.loads(line)["id"] for line in (folder / "backup").read_text().splitlines()]
+        left = redis_cli.ok("peek", "--limit", "0", "--quiet").splitlines()
+        assert (len(gone), len(left), len({*gone, *left})) == (500, 400, 900)
+
+    def test_one_that_is_taken_meanwhile_is_not_in_the_backup(
+        self, cli: Cli, given: Given, folder: Path
+    ) -> None:
+        found = [given.client.find(given.task("shop.add", n)) for n in range(3)]
+        targets = [Target(one.task_id, one) for one in found if one]
+        answers = [Moved(Mended.DONE, ""), Moved(Mended.RUNNING, ""), Moved(Mended.DONE, "")]
+        path = folder / "backup"
+        path.write_bytes(b'{"cut short')
+        with Gator(cli.dsn) as gator, closing(Backup(str(path), gator)) as backup:
+            with pytest.raises(CliError, match="another process is writing to --backup"):
+                Backup(str(path), gator)
+            assert backup.around(lambda _: answers)(targets) == answers
+        torn, *lines = path.read_text().splitlines()
+        assert torn == '{"cut short'
+        assert [line.strip() and json.loads(line)["args"] for line in lines] == [[0], "", [2]]
+
     def test_a_backup_that_cannot_be_written_drops_nothing(self, cli: Cli, given: Given) -> None:
         given.task("shop.add", task_id="1")
         result = cli("drop", "--backup", "/nosuch/file", "--yes")
@@ -189,6 +270,26 @@ class TestDumpAndLoad:
 
         assert but_age(again) == but_age(dumped)
         assert json.loads(redis_cli.ok("load", "-", input=dumped))["already"] == 4
+
+    @pytest.mark.parametrize(("tries", "kept"), [(1, 1), (3, 3), (12, 10)])
+    def test_a_failed_task_has_as_many_attempts_as_failures_were_kept(
+        self, cli: Cli, given: Given, tries: int, kept: int
+    ) -> None:
+        task_id = given.task("shop.boom", task_id="a")
+        for number in range(1, tries):
+            lease = given.client.claim(task_id)
+            assert lease
+            failure = Failure(f"E: {number}", "", 1.7e9, "h:1")
+            given.client.settle([Retry(lease, lease.body, 60.0, failure)])
+        given.failed(task_id, f"E: {tries}")
+        dumped = cli.ok("dump")
+        cli.ok("cancel", "a")
+        cli.ok("load", "-", input=dumped)
+        (task,) = cli.json("show", "a")
+        assert (task["state"], task["attempts"], task["deliveries"]) == ("failed", kept, kept)
+        assert [failure["error"] for failure in task["failures"]] == [
+            f"E: {number}" for number in range(tries - kept + 1, tries + 1)
+        ]
 
     def test_push_from_takes_a_dump_too(self, cli: Cli, given: Given) -> None:
         given.failed(given.task("shop.boom", 5, task_id="a"))

@@ -14,7 +14,7 @@ from subprocess import DEVNULL
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from alligator.backends.base import State
+from alligator.backends.base import Capability, State
 from alligator.backends.roster import Running, WorkerRecord
 
 from ..servers import eventually
@@ -100,6 +100,29 @@ def test_a_drain_of_a_queue_that_is_likely_misspelt_says_so(any_cli: Cli, given_
     assert "no task is known of queue 'mial'. Did you mean 'mail'?" in result.stderr
 
 
+@pytest.mark.parametrize("command", ["stats -q", "health -q", "pause", "worker --burst -q"])
+def test_a_queue_that_is_likely_misspelt_is_noted_where_it_may_be_new(
+    any_cli: Cli, given_any: Given, command: str
+) -> None:
+    if command == "pause" and Capability.PAUSE not in given_any.client.capabilities:
+        return
+    given_any.task("shop.add", 1, 2, queue="mail")
+    for wrong, near in (("mial", " Did you mean 'mail'?"), ("quite-another", ""), ("mail", "")):
+        done = any_cli.process(*command.split(), wrong)
+        assert done.returncode == 0, done.stderr
+        assert (f"no task is known of queue {wrong!r}.{near}" in done.stderr) is bool(near)
+
+
+def test_a_resume_of_a_queue_that_is_likely_misspelt_says_so(cli: Cli, given: Given) -> None:
+    given.task("shop.add", queue="mail")
+    assert cli("resume", "mial").stderr == "queue 'mial' was not paused. Did you mean 'mail'?\n"
+
+
+def test_the_default_queue_is_not_taken_for_a_misspelt_one(cli: Cli, given: Given) -> None:
+    given.task("shop.add", queue="call")
+    assert "call" not in cli.process("worker", "--burst").stderr
+
+
 @pytest.mark.parametrize("command", ["drain", "peek -q", "dump -q", "drop --yes -q"])
 def test_a_queue_name_that_cannot_be_is_a_mistake_of_use(cli: Cli, command: str) -> None:
     result = cli(*command.split(), "")
@@ -134,6 +157,13 @@ class TestStats:
         assert {sample.labels["queue"] for sample in samples} == {"all"}
         assert {sample.labels["state"]: sample.value for sample in samples}["waiting"] == 1
         assert any_cli("peek", "--format", "prometheus").exit_code == 2
+
+    @pytest.mark.parametrize("option", ["--fields queue", "--by task"])
+    def test_prometheus_gets_all_of_it(self, cli: Cli, option: str) -> None:
+        result = cli("stats", "--format", "prometheus", *option.split())
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "--format prometheus writes all metrics" in result.stderr
+        assert f"leave out {option.removesuffix(' queue')}" in result.stderr
 
     def test_prometheus_gets_totals_and_workers(self, cli: Cli, given: Given) -> None:
         given.done(given.task("shop.add"), b"1")

@@ -58,6 +58,8 @@ def test_tables_have_full_values_when_asked_for(listing: Cli, format: str) -> No
 def test_an_unknown_format_or_field_gets_a_suggestion(cli: Cli) -> None:
     wrong = cli("queues", "--format", "gird")
     assert (wrong.exit_code, "Did you mean 'grid'?" in wrong.stderr) == (2, True)
+    wrong = cli("stats", "--format", "promtheus")
+    assert "Did you mean 'prometheus'?" in wrong.stderr
     wrong = cli("queues", "--fields", "queue,wating")
     assert (wrong.exit_code, "Did you mean 'waiting'?" in wrong.stderr) == (2, True)
 

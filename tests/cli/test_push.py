@@ -173,7 +173,18 @@ class TestCheck:
             (("shop.nosuch",), "'shop' has no 'nosuch'"),
             (("shop.NUMBER",), "shop.NUMBER is int and cannot be called"),
             (("shop.add", "--args", "[1]"), "missing a required argument: 'b'"),
-            (("shop.add", "--args", "[1, 2]", "--kwargs", '{"c": 1}'), "keyword argument 'c'"),
+            (
+                ("shop.add", "--args", "[1, 2]", "--kwargs", '{"c": 1}'),
+                "shop.add(a, b) does not take these arguments: there is no argument 'c'.",
+            ),
+            (
+                ("shop.add", "--args", '[1, 2, "x", 4]'),
+                "shop.add(a, b) does not take these arguments: args[2], 'x', is one too many",
+            ),
+            (("shop.wait_for", "--kwargs", '{"pahts": 1}'), "Did you mean 'path'?"),
+            (("shop.add", "--args", "[1]", "--kwargs", '{"a": 1}'), "multiple values for"),
+            (("math.sqrt", "--kwargs", '{"x": 1}'), "'x' parameter is positional only"),
+            (("shop.snoze",), "Did you mean 'snooze'?"),
             (("shop.add", "--args", "[1, 2]", "--on-error", "shop.no"), "'shop' has no 'no'"),
             (
                 ("shop.add", "--args", "[1, 2]", "--on-start", "shop.add"),

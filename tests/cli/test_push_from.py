@@ -181,8 +181,36 @@ class TestBadLines:
         rows.write_text(calls(2500) + "x\n")
         result = cli("push", "--from", str(rows))
         assert result.exit_code == 2
-        assert "The tasks of lines 1 to 2000 are queued. Go on: tail -n +2001" in result.stderr
+        assert (
+            "The tasks of lines 1 to 2000 are queued. Mend line 2501, and go on, with the same "
+            f"options: tail -n +2001 {rows} | gator push --from -\n"
+            "--skip-invalid passes over bad lines.\n"
+        ) in result.stderr
         assert cli.json("queues")[0]["waiting"] == 2000
+
+    @pytest.mark.parametrize(
+        ("args", "advice"),
+        [
+            ((), "None is queued. Mend line 2, and the same command goes on from there; "),
+            (("--dry-run",), "Mend line 2; "),
+        ],
+    )
+    def test_the_advice_names_the_line_to_mend(
+        self, cli: Cli, folder: Path, args: tuple[str, ...], advice: str
+    ) -> None:
+        (folder / "rows").write_text(calls(1) + "x\n")
+        for command in (("push", "--from"), ("load",)):
+            result = cli(*command, str(folder / "rows"), *args)
+            assert f"\n{advice}--skip-invalid passes over bad lines.\n" in result.stderr
+
+    def test_the_advice_for_a_pipe_and_for_a_checkpoint(self, cli: Cli, folder: Path) -> None:
+        text = calls(1000) + "x\n"
+        said = cli("push", "--from", "-", input=text).stderr
+        assert "Mend line 1001, and go on with what comes after them; --skip-inv" in said
+        (folder / "rows").write_text(text)
+        args = ("push", "--from", str(folder / "rows"), "--checkpoint", str(folder / "note"))
+        said = cli(*args).stderr
+        assert "Mend line 1001, and the same command goes on from there; --skip-inv" in said
 
     def test_skip_invalid_goes_on_and_is_exit_3(self, cli: Cli) -> None:
         text = "x\n" * 15 + calls(2)
@@ -328,7 +356,7 @@ def test_ctrl_c_finishes_the_batch_and_says_how_to_go_on(cli: Cli, given: Given)
     )
     assert code == 130
     assert "interrupted" in shown
-    assert f"Go on: tail -n +{given.client.len('all') + 1} rows" in shown
+    assert f"Go on, with the same options: tail -n +{given.client.len('all') + 1} rows" in shown
 
 
 def test_nobody_has_to_read_the_ids(cli: Cli, given: Given) -> None:

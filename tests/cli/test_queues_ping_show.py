@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 import re
 
+import pytest
+
+from alligator.backends.base import Capability
+
 from .conftest import Cli, Given
 
 
@@ -105,6 +109,19 @@ class TestShow:
         result = any_cli("show", "nosuch")
         assert (result.exit_code, result.stdout) == (4, "")
         assert "no queue has a task 'nosuch'" in result.stderr
+
+    @pytest.mark.parametrize("command", ["show", "run-task"])
+    def test_the_beginning_of_an_id_is_not_enough(
+        self, any_cli: Cli, given_any: Given, command: str
+    ) -> None:
+        ids = [given_any.task("shop.add", task_id=f"begun-{n}", queue=f"q{n}") for n in (1, 2)]
+        result = any_cli(command, "begun")
+        assert result.exit_code == 4
+        if Capability.CUSTOM_IDS in given_any.client.capabilities:
+            hint = result.stderr.splitlines()[1]
+            assert hint.startswith("The whole id is needed; there are: ")
+            assert sorted(hint.partition("are: ")[2].split(", ")) == ids
+        assert "The whole id" not in any_cli(command, "nosuch").stderr
 
     def test_one_that_is_done_is_said_to_be_done(self, cli: Cli, given: Given) -> None:
         given.done(given.task("shop.add", task_id="a"), b"1")

@@ -42,3 +42,33 @@ def test_variables_choose_queue_and_states(sqlite_dsn: str) -> None:
     shown = CliRunner().invoke(app, ["peek", "--quiet"], env=environment)
 
     assert shown.stdout.split() == [waiting.task_id]
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "args", "said"),
+    [
+        ("GATOR_PUSH_DELAY", "5x", "push a.b", "(--delay): '5x' is no duration"),
+        ("GATOR_WORKER_PROCESSES", "0", "worker", "(--processes): 0 is not in the range"),
+        ("GATOR_PEEK_STATE", "faild", "peek", "(--state): there is no state 'faild'"),
+        ("GATOR_FORMAT", "jsn", "peek", "(--format): there is no format 'jsn'"),
+        ("GATOR_JSON", "maybe", "peek", "(--json): 'maybe' is not a valid boolean"),
+        ("GATOR_DSN", "nowhere", "peek", "GATOR_DSN: 'nowhere' is not a DSN"),
+        ("ALLIGATOR_DSN", "nosuch://h", "peek", "ALLIGATOR_DSN: 'nosuch://h': no backend"),
+    ],
+)
+def test_an_error_names_the_variable_that_has_the_bad_value(
+    variable: str, value: str, args: str, said: str
+) -> None:
+    result = CliRunner().invoke(app, args.split(), env={"GATOR_DSN": None, variable: value})
+
+    assert result.exit_code == 2
+    assert variable in result.output
+    assert said in result.output
+
+
+def test_an_error_of_an_option_names_no_variable() -> None:
+    env = {"GATOR_PUSH_DELAY": "5s", "GATOR_DSN": "redis://h"}
+    result = CliRunner().invoke(app, ["push", "a.b", "--delay", "5x"], env=env)
+    assert "Invalid value for '--delay': '5x' is no duration" in result.output
+    result = CliRunner().invoke(app, ["peek", "--dsn", "nowhere"], env=env)
+    assert "Error: 'nowhere' is not a DSN" in result.output

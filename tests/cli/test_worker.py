@@ -130,6 +130,11 @@ def test_wrong_options_are_exit_2(cli: Cli, args: tuple[str, ...], said: str) ->
     assert said in result.stderr
 
 
+def test_the_help_says_what_closing_the_terminal_does(cli: Cli) -> None:
+    said = " ".join(cli.ok("worker", "--help").split())
+    assert "closing of its terminal, which sends SIGHUP: the worker lives on" in said
+
+
 def test_a_broker_of_one_process_is_refused(cli: Cli) -> None:
     assert cli("worker", "--dsn", "locmem://").exit_code == 5
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from alligator.backends.base import Backend, Capability, Fail, Receipt, State
+from alligator.backends.base import Backend, Capability, Fail, Mended, Receipt, State
 from alligator.exceptions import TaskRunning
 
 from .verbs import (
@@ -62,6 +62,7 @@ def test_requeuing_a_waiting_task_changes_nothing(client: Backend) -> None:
     first, second = push(client), push(client)
 
     assert client.requeue(first) is True
+    assert client.requeue_many([first, second]) == [Mended.WAITING] * 2
 
     assert [lease.task_id for lease in client.reserve(["all"], 2)] == [first, second]
 

@@ -230,6 +230,10 @@ class BrokerMachine(RuleBasedStateMachine):
             for task in mended:
                 self.model.remove(task)
         elif verb == "requeue":
+            waits = [task.state is State.WAITING for task in some]
+            wanted = [
+                Mended.WAITING if held else one for held, one in zip(waits, wanted, strict=True)
+            ]
             assert client.requeue_many(["4294967295", *ids]) == [Mended.MISSING, *wanted]
             for task in mended:
                 self.model.requeue(task)

@@ -607,7 +607,7 @@ def test_many_are_moved_requeued_and_canceled(gator: Gator) -> None:
 
     assert [mended for mended, _ in moved] == [Mended.DONE] * 3
     ids = [task_id for _, task_id in moved]
-    assert gator.requeue_many(ids[:1]) == [Mended.DONE]
+    assert gator.requeue_many(ids[:1]) == [Mended.WAITING]
     assert gator.cancel_many(iter([*ids, "no-such-task"])) == [*[Mended.DONE] * 3, Mended.MISSING]
     assert gator.client.queues() == []
 

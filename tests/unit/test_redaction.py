@@ -34,6 +34,14 @@ def test_the_passwords_of_servers_and_of_sentinels_are_known_and_hidden() -> Non
     )
 
 
+@pytest.mark.parametrize("after", ["", ": unknown option 'x'", "; mend it", ", then", ". Mend it"])
+def test_a_sentence_keeps_its_marks_after_a_dsn_that_ends_in_a_password(after: str) -> None:
+    shown = f"redis://h/0?password=***{after}"
+
+    assert redacted(f"redis://h/0?password=a:b;c{after}") == shown
+    assert redacted(shown) == shown
+
+
 @pytest.mark.parametrize("text", ["s3cr/et was refused", "(s3cr/et)", "'s3cr%2Fet'", "0ther"])
 def test_a_password_on_its_own_is_hidden_where_it_is_known(text: str) -> None:
     shown = redacted(text, passwords(DSN))

@@ -1,6 +1,6 @@
 -- Make failed, delayed, retrying and blocked tasks ready, each at the tail; leave a waiting one alone.
 -- ARGV[3...] ids.
--- Returns "done", "missing" or "running" for each.
+-- Returns "done", "missing", "running" or "waiting" for each.
 
 local function requeue(id)
   local task, state = locate(id)
@@ -11,7 +11,7 @@ local function requeue(id)
     return 'running', false
   end
   if state == 'waiting' then
-    return 'done', false
+    return 'waiting', false
   end
   redis.call('ZREM', key(state, task.queue), id)
   if state == 'blocked' then

@@ -1,0 +1,79 @@
+"""What became of the tasks that a command changes: counted, and worded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from alligator.backends.base import Mended, Moved
+
+#: Ids told one by one of those that were left alone.
+TOLD = 10
+
+#: Why a task was left alone.
+REASONS = {
+    Mended.MISSING: "no queue has it",
+    Mended.RUNNING: "a worker is running it",
+    Mended.WAITING: "it is waiting already",
+    Mended.UNVERIFIED: "it was altered, or signed with a secret that is not known here",
+}
+
+
+@dataclass
+class Tally:
+    """What became of the tasks so far."""
+
+    matched: int = 0
+    changed: int = 0
+    left: dict[Mended, int] = field(default_factory=dict)
+    told: list[str] = field(default_factory=list)
+
+    def add(self, task_ids: Sequence[str], answers: Iterable[Moved]) -> list[str]:
+        """Count a batch and return the ids of those that were changed."""
+        self.matched += len(task_ids)
+        changed = []
+        for task_id, (answer, held_as) in zip(task_ids, answers, strict=True):
+            if answer is Mended.DONE:
+                changed.append(held_as)
+                continue
+            self.left[answer] = self.left.get(answer, 0) + 1
+            if answer is not Mended.WAITING and len(self.told) < TOLD:
+                self.told.append(f"{task_id}: {REASONS[answer]}")
+        self.changed += len(changed)
+        return changed
+
+    @property
+    def settled(self) -> int:
+        """How many are as was wished, had they to be changed for it or not."""
+        return self.changed + self.left.get(Mended.WAITING, 0)
+
+    @property
+    def failed(self) -> int:
+        """How many are not."""
+        return self.matched - self.settled
+
+    def summary(self) -> dict[str, int]:
+        """Return what is printed of a selection."""
+        return {
+            "matched": self.matched,
+            "changed": self.changed,
+            "failed": 0,
+            "skipped": sum(self.left.values()),
+        }
+
+    def left_alone(self, answer: Mended) -> str:
+        """Say how many were left alone for this reason; "" for none."""
+        count = self.left.get(answer)
+        return f"{tasks(count)} left alone: {REASONS[answer]}" if count else ""
+
+    def refusals(self) -> str:
+        """List those that are not as was wished, each on a line of its own, the first ones."""
+        more = self.failed - len(self.told)
+        return "".join(f"\n  {each}" for each in self.told) + (
+            f"\n  and {more} more" if more else ""
+        )
+
+
+def tasks(count: int) -> str:
+    """Word a number of tasks."""
+    return f"{count} task" if count == 1 else f"{count} tasks"
