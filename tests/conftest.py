@@ -23,6 +23,21 @@ for _number, _handler in (
 _numbers = itertools.count()
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With ALLIGATOR_TEST_ONE set, keep one test: for pages that show how to run the tests, which
+    would else run themselves."""
+    if os.environ.get("ALLIGATOR_TEST_ONE"):
+        items[:] = sorted(items, key=lambda item: item.nodeid)[:1]
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of a parallel run have."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
 @pytest.fixture(scope="session")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One Redis for all tests of this process; each test uses a prefix of its own."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
 import os
-import shutil
 import subprocess
 import sys
-import sysconfig
 import venv
 import zipfile
 from collections.abc import Iterator
@@ -17,22 +14,18 @@ from pathlib import Path
 import pytest
 
 from ..sources import ROOT, copy_sources
+from ..wheels import once, wheels
 
 
 @pytest.fixture(scope="session")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the wheel and an environment that it is installed in. It takes seconds, so
-    the processes of a parallel run share one."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "package"
-    folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "complete").exists():
-            build(folder)
-            install(folder)
-            (folder / "complete").touch()
-    return folder
+def built(shared_folder: Path) -> Path:
+    """A folder with the wheel and an environment that it is installed in."""
+
+    def make(folder: Path) -> None:
+        build(folder)
+        install(folder, wheels(shared_folder))
+
+    return once(shared_folder / "package", make)
 
 
 @pytest.fixture
@@ -54,14 +47,12 @@ def build(folder: Path) -> None:
     pip("wheel", "--no-deps", "--no-build-isolation", "--no-index", "-w", str(folder), str(copy))
 
 
-def install(folder: Path) -> None:
+def install(folder: Path, others: Path) -> None:
     target = folder / "installed"
     venv.create(target, symlinks=True)
     (wheel,) = folder.glob("*.whl")
-    pip("install", "--no-index", "--no-deps", str(wheel), into=target / "bin" / "python")
-    site = Path(sysconfig.get_path("purelib", vars={"base": str(target)}))
-    for name in ("click", "tabulate", "wcwidth"):
-        copy_distribution(name, site)
+    found = ("--no-index", "--find-links", str(others), str(wheel))
+    pip("install", *found, into=target / "bin" / "python")
 
 
 def pip(*arguments: str, into: Path | None = None) -> None:
@@ -70,14 +61,6 @@ def pip(*arguments: str, into: Path | None = None) -> None:
     command = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check", *target]
     run = subprocess.run([*command, *arguments], capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
-
-
-def copy_distribution(name: str, site: Path) -> None:
-    """Put what is installed here there too: no network is needed for it."""
-    for file in importlib.metadata.files(name) or ():
-        if ".." not in file.parts and "__pycache__" not in file.parts:
-            (site / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file.locate(), site / file)
 
 
 @pytest.fixture
