@@ -151,19 +151,50 @@ def test_gator_takes_each_command(command: list[str]) -> None:
     parsed(command)
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
-def test_systemd_finds_nothing_wrong(tmp_path: Path) -> None:
-    unit = (UNITS / "gator-worker.service").read_text()
+with_systemd = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd is not installed"
+)
+UNIT = (UNITS / "gator-worker.service").read_text()
+#: As the page says for further queues.
+UNIT_OF_A_QUEUE = UNIT.replace("gator worker", "gator worker -q %i")
+
+
+@with_systemd
+@pytest.mark.parametrize(
+    ("name", "unit"),
+    [("gator-worker.service", UNIT), ("gator-worker@mail.service", UNIT_OF_A_QUEUE)],
+)
+def test_systemd_finds_nothing_wrong(name: str, unit: str, tmp_path: Path) -> None:
     unit = unit.replace("/srv/shop/.venv/bin", str(BIN)).replace("User=shop", "User=daemon")
-    (tmp_path / "gator-worker.service").write_text(unit)
+    (tmp_path / name).write_text(unit)
 
     done = subprocess.run(
-        ["systemd-analyze", "verify", "--man=no", str(tmp_path / "gator-worker.service")],
+        ["systemd-analyze", "verify", "--man=no", str(tmp_path / name)],
         capture_output=True,
         text=True,
     )
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@with_systemd
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("gator-worker.service", "gator-worker.service"),
+        ("gator-worker@.service", "gator-worker@mail.service"),
+    ],
+)
+def test_systemctl_enables_it_at_each_boot(file: str, name: str, tmp_path: Path) -> None:
+    folder = tmp_path / "etc" / "systemd" / "system"
+    folder.mkdir(parents=True)
+    (folder / file).write_text(UNIT)
+
+    subprocess.run(
+        ["systemctl", f"--root={tmp_path}", "enable", name], check=True, capture_output=True
+    )
+
+    assert os.listdir(folder / "multi-user.target.wants") == [name]
 
 
 def test_the_service_says_that_it_is_ready_lives_and_stops(tmp_path: Path) -> None:
