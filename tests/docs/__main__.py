@@ -1,4 +1,4 @@
-"""Says how many snippets there are of each kind, and which do not run, and why."""
+"""Says how many snippets there are of each kind, and which pages are not looked at, and why."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ def main() -> None:
     print(f"{len(found)} snippets on {len(pages())} pages:")
     for kind in Kind:
         print(f"{counts[kind]:5} {kind.value}")
-    for one in found:
-        if one.not_run:
-            print(f"not run: {one.place}: {one.not_run}")
     for page, why in EXCLUDED.items():
         print(f"not looked at: {page}: {why}")
 

@@ -31,7 +31,6 @@ class Kind(Enum):
     OUTPUT = "compared with what was printed"
     FILE = "written for later ones"
     TEXT = "only text"
-    NOT_RUN = "marked as not run"
 
 
 _KINDS = {
@@ -50,9 +49,8 @@ _KINDS = {
 _NO_SNIPPET = {"toctree", "eval-rst", "literalinclude", "image", "figure", "raw"}
 _WITH_MARKDOWN = {"note", "tip", "important", "warning", "admonition"}
 
-_NOT_RUN = re.compile(r"<!-- not run: (.+?) -->\s*$", re.DOTALL)
 _ELSEWHERE = re.compile(r"<!-- in another terminal -->\s*$")
-_HIDDEN = re.compile(r"<!-- hidden\n(.*)-->\s*$", re.DOTALL)
+_HIDDEN = re.compile(r"<!-- hidden(, in another terminal)?\n(.*)-->\s*$", re.DOTALL)
 _FILE_NAME = re.compile(r"# ([\w./-]+\.\w+)$")
 
 
@@ -68,7 +66,6 @@ class Snippet:
         line: where its code begins, counted from 1.
         language: the fence's word.
         file: the name it is to be written under, if it has one.
-        not_run: why it cannot run here, if it is marked so.
         elsewhere: it goes on in the background while the page goes on.
     """
 
@@ -78,7 +75,6 @@ class Snippet:
     code: str
     kind: Kind
     file: str | None = None
-    not_run: str | None = None
     elsewhere: bool = False
 
     @property
@@ -128,8 +124,10 @@ class _Reader:
     def _comment_block(self, content: str, line: int) -> Iterator[Snippet]:
         self._expect_no_comment()
         if hidden := _HIDDEN.match(content):
-            yield from self.read(hidden[1], line)
-        elif _NOT_RUN.match(content) or _ELSEWHERE.match(content):
+            if hidden[1]:
+                self._comment = "<!-- in another terminal -->", line
+            yield from self.read(hidden[2], line)
+        elif _ELSEWHERE.match(content):
             self._comment = content, line
 
     def _expect_no_comment(self) -> None:
@@ -165,8 +163,6 @@ class _Reader:
         plain = replace(plain, kind=self._kind(plain))
         if comment is None:
             return plain
-        if why := _NOT_RUN.match(comment[0]):
-            return replace(plain, kind=Kind.NOT_RUN, not_run=" ".join(why[1].split()))
         if plain.kind not in (Kind.SHELL, Kind.CONSOLE):
             raise PageError(f"{plain.place}: only commands can run in another terminal")
         return replace(plain, elsewhere=True)
@@ -175,7 +171,7 @@ class _Reader:
         if snippet.file is not None:
             return Kind.FILE
         if snippet.language in ("text", "json") and self._ran and self._paragraphs <= 1:
-            return Kind.NOT_RUN if self._ran.kind is Kind.NOT_RUN else Kind.OUTPUT
+            return Kind.OUTPUT
         return _KINDS[snippet.language]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -14,14 +13,13 @@ from typing import Self
 from ..servers import eventually, listens
 from .checking import check, compare, typed
 from .examples import copy
+from .installing import copy_checkout, set_up, without_apt
 from .interpreter import Interpreter
-from .pages import Kind, PageError, Snippet, snippets
+from .pages import ROOT, Kind, PageError, Snippet, snippets
 from .standins import StandIns
 from .terminal import PATIENCE, Terminal
 
-_CHANGES_THE_MACHINE = re.compile(
-    r"\b(apt|apt-get|pip install|-m venv|systemctl|supervisorctl|docker|kubectl|sudo)\b"
-)
+_CHANGES_THE_MACHINE = re.compile(r"\b(apt|python3? -m pip|systemctl|docker|kubectl|sudo)\b(?!-)")
 
 #: Has a snippet begin where the one before it ended: in the same folder, with the same variables.
 _BEGIN = """
@@ -44,22 +42,28 @@ _RUN = (Kind.PYTHON, Kind.SHELL, Kind.CONSOLE, Kind.CRONTAB, Kind.FILE)
 _STOPPED = (0, 1, 130, -2)
 
 
-def run(page: str, text: str, folder: Path) -> None:
+def run(page: str, text: str, folder: Path, shared: Path | None = None) -> None:
     """Run all snippets of a page.
+
+    Args:
+        folder: an empty one, for this page.
+        shared: where files may lie that are of use to other pages, too.
 
     Raises:
         PageError: one does not do what the page says.
     """
-    with PageRun(page, text, folder) as running:
+    with PageRun(page, text, folder, shared or folder) as running:
         running.run_all()
 
 
 class PageRun:
     """A page while its snippets run, in a folder and with a broker of its own."""
 
-    def __init__(self, page: str, text: str, folder: Path) -> None:
+    def __init__(self, page: str, text: str, folder: Path, shared: Path) -> None:
         self._text = text
         self._snippets = snippets(page, text)
+        self._aside = folder
+        self._shared = shared
         self._folder = folder / "page"
         self._home = folder / "home"
         self._state = folder / "shell-state"
@@ -67,12 +71,27 @@ class PageRun:
         self._names = StandIns(self._folder, folder, self._stack)
         self._python: Interpreter | None = None
         self._elsewhere: list[tuple[Snippet, Terminal]] = []
+        self._environment: dict[str, str] = {}
         self._printed = ""
 
     def __enter__(self) -> Self:
         self._folder.mkdir()
         self._home.mkdir()
-        (self._folder / ".venv").symlink_to(sys.prefix)
+        if "checkout" in self._text:
+            copy_checkout(self._folder)
+        self._environment = {
+            "HOME": str(self._home),
+            "LANG": "C.UTF-8",
+            "TERM": "xterm",
+            "NO_COLOR": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "MYPY_CACHE_DIR": str(ROOT / ".mypy_cache"),
+            # A page's pytest runs one of the tests that it is asked for; see tests/conftest.py.
+            "ALLIGATOR_TEST_ONE": "1",
+            # Its readers have it set when the page has told them to, and not otherwise.
+            **({"GATOR_DSN": self._names.dsn} if self._tells_to_export() else {}),
+            **set_up(self._folder, self._aside, self._shared, self._text),
+        }
         if "docs/examples" in self._text:
             self._copy_examples()
         return self
@@ -92,7 +111,6 @@ class PageRun:
             Kind.CONSOLE: self._run_console,
             Kind.CRONTAB: self._run_crontab,
             Kind.DATA: check,
-            Kind.NOT_RUN: check,
             Kind.OUTPUT: self._compare,
             Kind.FILE: self._write,
             Kind.TEXT: lambda _snippet: None,
@@ -111,7 +129,7 @@ class PageRun:
 
     def _run_python(self, snippet: Snippet) -> None:
         if self._python is None:
-            self._python = Interpreter(self._folder, self._environment())
+            self._python = Interpreter(self._folder, self._environment)
             self._stack.callback(self._python.close)
         terminal = self._python.terminal
         before = len(terminal.all_shown())
@@ -140,7 +158,7 @@ class PageRun:
 
     def _run_crontab(self, snippet: Snippet) -> None:
         check(snippet)
-        env = {**self._environment(), "PATH": "/usr/bin:/bin"}
+        env = {**self._environment, "PATH": "/usr/bin:/bin"}
         for line in snippet.code.splitlines():
             if line.strip() and not line.startswith("#"):
                 command = self._names.here(line.split(maxsplit=5)[5])
@@ -174,18 +192,6 @@ class PageRun:
 
     # -- terminals --------------------------------------------------------------------------------
 
-    def _environment(self) -> dict[str, str]:
-        return {
-            "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
-            "HOME": str(self._home),
-            "LANG": "C.UTF-8",
-            "TERM": "xterm",
-            "NO_COLOR": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
-            # Its readers have it set when the page has told them to, and not otherwise.
-            **({"GATOR_DSN": self._names.dsn} if self._tells_to_export() else {}),
-        }
-
     def _tells_to_export(self) -> bool:
         return any("export GATOR_DSN=" in snippet.code for snippet in self._snippets)
 
@@ -197,10 +203,10 @@ class PageRun:
 
     def _terminal(self, snippet: Snippet, code: str) -> Terminal:
         change = _CHANGES_THE_MACHINE.search(code)
-        remedy = "would change this machine; put <!-- not run: REASON --> before it"
+        remedy = "would change this machine; say it in a sentence, and test it elsewhere"
         _expect(not change, snippet, f"{change and change[0]} {remedy}", "")
-        script = _BEGIN.format(state=self._quoted_state()) + self._names.here(code)
-        return Terminal(["bash", "-c", script], self._folder, self._environment())
+        script = _BEGIN.format(state=self._quoted_state()) + without_apt(self._names.here(code))
+        return Terminal(["bash", "-c", script], self._folder, self._environment)
 
     def _quoted_state(self) -> str:
         return shlex.quote(str(self._state))
@@ -250,7 +256,8 @@ class PageRun:
 
     def _copy_examples(self) -> None:
         target = self._folder / "docs" / "examples"
-        copy(".", target)
+        if not target.exists():
+            copy(".", target)
         for path in target.rglob("*"):
             if path.is_file():
                 path.write_text(self._names.here(path.read_text()))

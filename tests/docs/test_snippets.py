@@ -29,20 +29,25 @@ An unknown word, and code that is indented but in no fence, fails the page. Furt
   `localhost:6379` and `localhost:11300` become the addresses of a Redis and a beanstalkd of the
   page's own, any other `localhost:PORT` a free port; `/srv/app` becomes the folder, which has the
   environment's programs in `.venv/bin`. A page that speaks of `docs/examples` has a copy of it
-  there.
+  there, and one that speaks of a checkout a copy of all of this repository.
+- A page that runs `pip install` has a `.venv` that it may change, or makes it itself. Nothing is
+  fetched: pip gets wheels of what is installed here, and apt-get, which runs as it is where there
+  is one, succeeds with packages that are installed already. pytest runs one of the tests that it
+  is asked for.
 - A worker that would go on (no `--burst`, no `max_tasks`) gets Ctrl-C once no task waits or runs on
   the brokers that its snippet names, or else on any of its page's.
 - In what is compared, ids, times, durations, process ids, numbers with a point, and the width of
   blanks do not count; `...` stands for anything within a line, and alone on one for any lines.
 
-Three comments, which readers do not see, stand before a fence:
+What cannot run here is no snippet, but a sentence or a table. Two comments, which readers do not
+see, stand before a fence:
 
-- `<!-- not run: REASON -->` for what cannot run here: its syntax is checked, nothing more.
 - `<!-- in another terminal -->` for commands that go on while the page does. The page goes on when
   something listens at each `localhost:PORT` that they name; at its end they get Ctrl-C.
-- `<!-- hidden` ... `-->`, around fences, for what a page needs and its reader does not.
+- `<!-- hidden` ... `-->`, around fences, for what a page needs and its reader does not;
+  `<!-- hidden, in another terminal` ... `-->`, around one, is both.
 
-`python -m tests.docs` says how many snippets there are of each kind, and which do not run, and why.
+`python -m tests.docs` says how many snippets there are of each kind.
 """
 
 from __future__ import annotations
@@ -56,10 +61,12 @@ from .running import run
 
 
 @pytest.mark.parametrize("page", pages())
-def test_the_snippets_of_a_page_do_what_it_says(page: str, tmp_path: Path) -> None:
+def test_the_snippets_of_a_page_do_what_it_says(
+    page: str, tmp_path: Path, shared_folder: Path
+) -> None:
     wrong = None
     try:
-        run(page, (ROOT / page).read_text(), tmp_path)
+        run(page, (ROOT / page).read_text(), tmp_path, shared_folder)
     except PageError as error:
         wrong = str(error)
     if wrong:
