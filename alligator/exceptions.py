@@ -27,7 +27,7 @@ They are one tree::
         ├── InvalidDSN            not a DSN, or a scheme nobody registered
         ├── MissingDriver         the broker's client library is not installed
         ├── BrokerUnreachable     no answer; whether the last request was done is unknown
-        ├── BrokerRefused         an answer, and it was no (password, memory, disk, configuration)
+        ├── BrokerRefused         the answer was no: password, memory, disk, settings
         └── UnsupportedByBroker   this broker cannot do that
 """
 

@@ -29,7 +29,7 @@ class NewPost(TestCase):
 
     def test_each_follower_is_told_once(self):
         with self.captureOnCommitCallbacks(execute=True):
-            response = self.client.post("/posts/", {"author": "ada", "message": "Hello"})
+            response = self.post(author="ada")
 
         self.assertEqual(response.status_code, 201)
         told = sorted(message.to[0] for message in mail.outbox)
@@ -38,7 +38,10 @@ class NewPost(TestCase):
 
     def test_a_post_that_is_not_saved_tells_nobody(self):
         with self.captureOnCommitCallbacks() as callbacks:
-            response = self.client.post("/posts/", {"author": "nobody", "message": "Hello"})
+            response = self.post(author="nobody")
 
         self.assertEqual(response.status_code, 404)
         self.assertEqual(callbacks, [])
+
+    def post(self, author):
+        return self.client.post("/posts/", {"author": author, "message": "Hello"})
