@@ -62,6 +62,7 @@ def set_up(folder: Path, aside: Path, shared: Path, text: str) -> dict[str, str]
     if not _INSTALLS.search(text):
         (folder / ".venv").symlink_to(sys.prefix)
         return {"PATH": _path(folder / ".venv" / "bin")} | _apt(aside)
+    own: dict[str, str] = {}
     if _MAKES_ITS_OWN.search(text):
         first = aside / "bin"
         first.mkdir()
@@ -70,6 +71,8 @@ def set_up(folder: Path, aside: Path, shared: Path, text: str) -> dict[str, str]
     else:
         first = folder / ".venv" / "bin"
         _make_layer(folder / ".venv")
+        # Setuptools is below, and need not be installed for each build. (To pip, 0 means yes.)
+        own = {"PIP_NO_BUILD_ISOLATION": "0"}
     return {
         "PATH": _path(first, Path(sys.executable).parent),
         "PIP_CONFIG_FILE": "/dev/null",
@@ -78,7 +81,9 @@ def set_up(folder: Path, aside: Path, shared: Path, text: str) -> dict[str, str]
         "PIP_NO_INDEX": "1",
         "PIP_REQUIRE_VIRTUALENV": "1",
         "PIP_ROOT_USER_ACTION": "ignore",
-    } | _apt(aside)
+        **own,
+        **_apt(aside),
+    }
 
 
 def without_apt(code: str) -> str:
