@@ -4,7 +4,7 @@ They are one tree::
 
     AlligatorException
     ├── MultipleDelayError        delay_by and delay_until on one task
-    ├── InvalidTask               a push that would not run as it was meant; nothing was queued
+    ├── InvalidTask               a push that would not run as meant; nothing was queued
     │   ├── UnserialisableTask    arguments that JSON would not bring back equal
     │   ├── NotImportable         a callable that no dotted path leads to
     │   ├── InvalidName           a task id or queue name that no broker could keep
