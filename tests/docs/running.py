@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
+import subprocess
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
@@ -97,6 +98,11 @@ class PageRun:
         return self
 
     def __exit__(self, *_error: object) -> None:
+        # A page that failed has them still; killed, a supervisord would leave what it has started.
+        for _, terminal in reversed(self._elsewhere):
+            terminal.interrupt()
+            with suppress(subprocess.TimeoutExpired):
+                terminal.process.wait(10)
         self._stack.close()
 
     def run_all(self) -> None:
