@@ -42,6 +42,23 @@ _NUMBER = struct.Struct("!I")
 MAX_PERMITS = 1000
 
 
+def open_pipes(number: int) -> list[int]:
+    """Open so many pipes, or none; return the reading and the writing end of each.
+
+    Raises:
+        OSError: the process may have no more descriptors.
+    """
+    ends: list[int] = []
+    try:
+        for _ in range(number):
+            ends += os.pipe()
+    except OSError:
+        for end in ends:
+            os.close(end)
+        raise
+    return ends
+
+
 class Finished(NamedTuple):
     """A child's word on one lease: its number, seconds of the try, and the outcome."""
 
@@ -84,13 +101,6 @@ class Permits:
         self.reading = reading
         self.writing = writing
         self._ahead: int | None = None
-
-    @classmethod
-    def make(cls) -> Permits:
-        """Open a pipe whose reading end never blocks."""
-        reading, writing = os.pipe()
-        os.set_blocking(reading, False)
-        return cls(reading, writing)
 
     def give(self, numbers: range) -> None:
         """Let the child start these."""

@@ -22,6 +22,7 @@ from .channel import (
     FrameReader,
     Permits,
     frame,
+    open_pipes,
     unpack_outcome,
 )
 from .child import DSN_VARIABLE, Settings, peak_bytes
@@ -61,9 +62,9 @@ class Child:
 
     def __init__(self, worker: WorkerSettings, binds_ids: bool = True) -> None:
         """Start the process; see `child.Settings`, `child.DSN_VARIABLE` and `trust.variables`."""
-        tasks_out, self.tasks = os.pipe()
-        self._permits = Permits.make()
-        self.outcomes, outcomes_in = os.pipe()
+        tasks_out, self.tasks, *permits, self.outcomes, outcomes_in = open_pipes(3)
+        self._permits = Permits(*permits)
+        os.set_blocking(self._permits.reading, False)
         os.set_blocking(self.tasks, False)
         os.set_blocking(self.outcomes, False)
         settings = Settings(

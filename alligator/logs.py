@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import re
+import select
 import time
+from typing import TextIO
 
 from .escapes import escaped
 from .redaction import redacted
@@ -22,14 +24,16 @@ FIELDS = ("task_id", "task", "queue", "seconds", "outcome")
 worker_log = logging.getLogger("alligator.worker")
 
 
-def configure(log_format: str, level: str) -> None:
+def configure(log_format: str, level: str, waits: bool = True) -> None:
     """Send Alligator's log to stderr.
 
     Args:
         log_format: one of FORMATS.
         level: one of LEVELS.
+        waits: False leaves lines out while nobody takes them, as from a pipe whose reader has
+            stopped, and says so later: for who has leases to extend meanwhile.
     """
-    handler = logging.StreamHandler()
+    handler = logging.StreamHandler() if waits else _Unheld()
     handler.setFormatter(formatter(log_format))
     logger = logging.getLogger("alligator")
     logger.handlers[:] = [handler]
@@ -40,6 +44,34 @@ def configure(log_format: str, level: str) -> None:
 def formatter(log_format: str) -> logging.Formatter:
     """Return what makes the lines of one of FORMATS."""
     return _JsonLines() if log_format == "json" else _TextLines(colored=log_format == "colored")
+
+
+class _Unheld(logging.StreamHandler[TextIO]):
+    """Writes to stderr only what does not have to wait for a reader."""
+
+    #: Milliseconds that the first of several lines waits.
+    _PATIENCE = 200
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._left_out = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if not self._is_taken(0 if self._left_out else self._PATIENCE):
+            self._left_out += 1
+            return
+        if self._left_out:
+            missing, self._left_out = self._left_out, 0
+            worker_log.warning("nobody read the log: %d lines were left out", missing)
+        super().emit(record)
+
+    def _is_taken(self, milliseconds: int) -> bool:
+        try:
+            poll = select.poll()
+            poll.register(self.stream, select.POLLOUT)
+        except (OSError, ValueError):  # no file at all: who reads this has it in memory
+            return True
+        return bool(poll.poll(milliseconds))
 
 
 def _utc(record: logging.LogRecord) -> str:

@@ -83,6 +83,7 @@ class Supervisor:
         self._heartbeat = Heartbeat(settings.heartbeat_file)
         self._ever_ready = False
         self._not_ready = False
+        self._cramped = False  # the system lets no further process start
 
     def run(self) -> int:
         """Work until the end.
@@ -95,7 +96,7 @@ class Supervisor:
             BrokerError: the broker could not be reached at the start, or refuses to work.
         """
         learn(self._settings.dsn)
-        configure(self._settings.log_format, self._settings.log_level)
+        configure(self._settings.log_format, self._settings.log_level, waits=False)
         version = self._client.ping()
         names = ", ".join(self._queues)
         with ExitStack() as stack:
@@ -340,10 +341,19 @@ class Supervisor:
                 child = Child(self._settings, self._binds_ids)
             except OSError as error:
                 which = f"{len(self._children) + 1} of {self._settings.processes}"
-                raise AlligatorException(
+                told = (
                     f"could not start process {which}: "
                     f"{error}; ask for fewer, or raise the limit (ulimit -n, ulimit -u)"
-                ) from error
+                )
+                if not self._ever_ready:
+                    raise AlligatorException(told) from error
+                # What others run goes on, and there may be room again.
+                if not self._cramped:
+                    log.error("%s; it is tried again", told)
+                self._cramped = True
+                self._starts.again()
+                return
+            self._cramped = False
             self._children.append(child)
             self._selector.register(child.outcomes, selectors.EVENT_READ)
             log.debug("started process %d", child.pid)

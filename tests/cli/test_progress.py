@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from alligator.backends.base import Entry
+from alligator.backends.base import Entry, Fail, Failure
 from alligator_cli.progress import PAUSE, Meter
 
 from .conftest import Cli, Given
@@ -57,7 +57,6 @@ def assert_bars(shown: str, count: str, columns: int) -> None:
     [
         ("cancel", "-q", "all", "--yes"),
         ("move", "-q", "all", "--to", "mail", "--yes"),
-        ("retry", "--state", "waiting", "--yes", "--dry-run"),
         ("drop", "--yes"),
     ],
     ids=lambda command: command[0],
@@ -68,6 +67,16 @@ def test_verbs_that_change_many_draw_a_bar(
     shown = full.on_terminal(*command, "--rate", "2500/s", columns=columns)
     assert_bars(shown, r"[0-9,]+/3,000 tasks", columns)
     assert shown.split(ANEW)[-1].startswith("{")  # it is erased before the summary
+
+
+def test_a_retry_draws_a_bar(full: Cli, given: Given) -> None:
+    failure = Failure("ValueError: no", "", 1.7e9, "host:1")
+    leases = given.client.reserve(["all"], 3000)
+    given.client.settle([Fail(lease, failure) for lease in leases])
+
+    shown = full.on_terminal("retry", "--state", "failed", "--yes", "--rate", "2500/s", columns=60)
+
+    assert_bars(shown, r"[0-9,]+/3,000 tasks", 60)
 
 
 @pytest.mark.parametrize("columns", [60, 120])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import time
@@ -18,6 +19,7 @@ from alligator.backends.base import Record, State
 from ..servers import eventually, redis_server
 from . import deeds
 from .conftest import StartWorker, noted, pid_when_started
+from .processes import children_of
 
 GatorFor = Callable[[str], Gator]
 
@@ -72,6 +74,33 @@ def test_a_child_that_does_not_end_by_itself_is_not_waited_for_when_time_is_up(
 
     assert worker.wait(30) in ((130, 143) if second else (0,))
     assert time.monotonic() - began < 2, "the time that such a child has otherwise"
+
+
+def test_a_child_that_cannot_be_started_for_now_costs_the_others_nothing(
+    sqlite_dsn: str,
+    start_worker: StartWorker,
+    gator_for: GatorFor,
+    evidence: str,
+    tmp_path: Path,
+) -> None:
+    go, log = tmp_path / "go", tmp_path / "worker.log"
+    gator = gator_for(sqlite_dsn)
+    gator.task(deeds.until_told, evidence, str(go))
+    worker = start_worker(sqlite_dsn, "-c", "2")
+    busy = pid_when_started(evidence)
+    eventually(lambda: len(children_of(worker.pid)) == 2, "both are there")
+    (idle,) = set(children_of(worker.pid)) - {busy}
+    limits = resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (4, limits[1]))  # it has more than that
+    os.kill(idle, signal.SIGKILL)
+
+    eventually(lambda: "it is tried again" in log.read_text(), "it is told")
+    resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, limits)
+    eventually(lambda: len(children_of(worker.pid)) == 2, "another takes its place")
+    go.touch()
+    eventually(lambda: noted(evidence, "finished"), "the first one has gone on")
+    assert noted(evidence, "started") == [str(busy)]
+    assert log.read_text().count("it is tried again") == 1
 
 
 def test_tasks_that_are_handed_back_again_and_again_all_run_once(

@@ -15,9 +15,17 @@ from alligator.channel import (
     FrameReader,
     Permits,
     frame,
+    open_pipes,
     pack_outcome,
     unpack_outcome,
 )
+
+
+def make_permits() -> Permits:
+    permits = Permits(*open_pipes(1))
+    os.set_blocking(permits.reading, False)
+    return permits
+
 
 LEASE = Lease("all", "id", b"body", "token")
 FAILURE = Failure("ValueError: no", "Traceback", 1.5, "host:1")
@@ -25,7 +33,7 @@ FAILURE = Failure("ValueError: no", "Traceback", 1.5, "host:1")
 
 @pytest.fixture
 def permits() -> Iterator[Permits]:
-    made = Permits.make()
+    made = make_permits()
     yield made
     os.close(made.reading)
     os.close(made.writing)
@@ -92,7 +100,7 @@ def test_the_pipe_holds_the_most_permits_without_blocking(permits: Permits) -> N
 
 
 def test_no_permit_comes_once_the_other_end_is_closed() -> None:
-    permits = Permits.make()
+    permits = make_permits()
     permits.give(range(1, 2))
     os.close(permits.writing)
     assert [permits.take(), permits.take()] == [1, None]

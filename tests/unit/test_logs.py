@@ -4,10 +4,28 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
 
 from alligator.logs import formatter
+
+#: Logs to a pipe that is full, then reads that, and logs once more.
+UNREAD = """
+import fcntl, os
+reading, writing = os.pipe()
+fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+os.dup2(writing, 2)
+os.write(writing, b"." * 4096)
+from alligator.logs import configure, worker_log
+configure("text", "info", waits=False)
+for _ in range(3):
+    worker_log.info("lost")
+os.read(reading, 4096)
+worker_log.info("seen")
+print(os.read(reading, 4096).decode())
+"""
 
 FORGED = "x'\n2030-01-01T00:00:00.000Z INFO    [1] done task_id=other \x1b[2J\u202e\u2028\x00"
 
@@ -62,3 +80,13 @@ def test_json_is_one_line_too() -> None:
 
     assert line.isprintable()
     assert json.loads(line)["message"] == json.loads(line)["task_id"] == FORGED
+
+
+def test_who_must_not_wait_leaves_out_what_nobody_reads_and_says_so() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", UNREAD], capture_output=True, text=True, timeout=20, check=True
+    )
+
+    told, seen = done.stdout.strip().splitlines()
+    assert told.endswith("nobody read the log: 3 lines were left out")
+    assert seen.endswith("seen")
