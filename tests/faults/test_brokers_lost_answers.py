@@ -136,9 +136,8 @@ def test_a_worker_whose_answers_are_lost_runs_each_task_once(
     assert sorted(map(int, noted(evidence, "ran"))) == list(range(404))
     counts = gator.client.counts("all")
     assert sum(counts[1:7]) == 0
-    log = (tmp_path / "worker.log").read_text()
-    assert "waiting for the broker" not in log, "nothing that a worker need know"
-    assert "lost its lease" not in log
+    # It may say that it waits for the broker: the answer to a second try may be lost, too.
+    assert "lost its lease" not in (tmp_path / "worker.log").read_text()
 
 
 def test_beanstalkd_tells_which_pushes_nobody_knows_of(
