@@ -105,7 +105,15 @@ def parse(text: str) -> Dsn:
         hosts = _hosts(parts.netloc.rpartition("@")[2])
     except ValueError as problem:
         reason = "the port is not a number from 0 to 65535" if "ort" in str(problem) else "bad host"
-        raise InvalidDSN(f"{redact(text)}: {reason}") from None
+        raise InvalidDSN(f"{_unread(text)}: {reason}") from None
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    # Behind a host this is the rest of a password with a mark in it that ends the host; what was
+    # read is then part of the password, and no message may show it as a database or an option.
+    if hosts and "@" in parts.path + parts.fragment + "".join(options):
+        raise InvalidDSN(
+            f"{_unread(text)}: there is an @ behind the host; in a user name or password write "
+            "/ as %2F, ? as %3F, # as %23 and @ as %40"
+        )
     return Dsn(
         text=text,
         scheme=parts.scheme.lower(),
@@ -113,7 +121,7 @@ def parse(text: str) -> Dsn:
         username=unquote(parts.username) if parts.username else None,
         password=unquote(parts.password) if parts.password else None,
         path=unquote(parts.path),
-        options=dict(parse_qsl(parts.query, keep_blank_values=True)),
+        options=options,
     )
 
 
@@ -129,6 +137,14 @@ def _hosts(given: str) -> tuple[tuple[str, int | None], ...]:
     if len(parts) > 1 and not all(part.hostname for part in parts):
         raise ValueError("a host is missing between commas")
     return tuple((part.hostname or "", part.port) for part in parts)
+
+
+def _unread(text: str) -> str:
+    """Return a DSN that cannot be read, without all that stands before its last `@`: nobody knows
+    what in it is the password."""
+    scheme, mark, rest = text.partition("://")
+    _, at_sign, after = rest.rpartition("@")
+    return f"{scheme}{mark}***@{_redact_query(after)}" if at_sign else redact(text)
 
 
 def redact(text: str) -> str:

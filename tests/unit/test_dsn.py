@@ -231,3 +231,30 @@ def test_an_unknown_option_is_refused_and_the_known_ones_are_listed() -> None:
 
     assert "hunter2" not in str(e.value)
     dsn.expect_options("leese")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "redis://wolf:80/hunter@h/0",
+        "redis://wolf:p@hunter/wolf@h/0",
+        "redis://wolf:80?hunter@h/0",
+        "redis://wolf:80#hunter@h/0",
+        "redis://wolf:hunter/x@h/0",
+        "redis://wolf/hunter@h/0",
+        "redis://[hunter@h/0",
+        "redis://wolf:hunter@h:x/0",
+    ],
+)
+def test_a_dsn_that_cannot_be_read_shows_nothing_before_its_last_at_sign(text: str) -> None:
+    with pytest.raises(InvalidDSN) as error:
+        parse(text)
+
+    assert str(error.value).startswith("redis://***@h")
+    assert_hidden(["hunter", "wolf"], str(error.value))
+
+
+def test_an_at_sign_in_a_file_or_the_value_of_an_option_is_no_password() -> None:
+    assert parse("sqlite:////var/a@b.db").path == "//var/a@b.db"
+    assert parse("unix://:pw@/run/a@b.sock").path == "/run/a@b.sock"
+    assert parse("redis://h/0?ssl_ca_certs=/a@b").options == {"ssl_ca_certs": "/a@b"}
