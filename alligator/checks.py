@@ -15,7 +15,9 @@ def at_least_zero(name: str, value: Any) -> Any:
     """
     kind = type(value)
     numeric = kind is int or kind is float or _is_number(value)
-    if not numeric or not 0 <= value < 2**53:
+    if numeric and value >= 2**53:
+        raise InvalidTask(f"{name} {value!r} is more than {2**53 - 1}, the most")
+    if not numeric or not value >= 0:
         raise InvalidTask(f"{name} {value!r} is not a number of at least 0")
     return value
 

@@ -7,6 +7,9 @@ import socket
 import time
 from contextlib import suppress
 
+from .exceptions import InvalidSetting
+from .logs import worker_log as log
+
 #: Seconds between two touches of the file, and its age at which `gator health --live` takes the
 #: worker for dead.
 BEAT, DEAD_AFTER = 5.0, 20.0
@@ -27,6 +30,7 @@ class Heartbeat:
         self._path = path
         self._notify = os.environ.get("NOTIFY_SOCKET", "")
         self._every = self._interval()
+        self._failing = False
         #: The monotonic time of the next beat; infinite when nobody listens.
         self.due = 0.0 if path or self._notify else float("inf")
 
@@ -38,6 +42,22 @@ class Heartbeat:
             return BEAT
         ours = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         return min(BEAT, allowed / 2) if ours and self._notify else BEAT
+
+    def begin(self) -> None:
+        """Write the file for the first time.
+
+        Raises:
+            InvalidSetting: it cannot be written.
+        """
+        if not self._path:
+            return
+        try:
+            self._write()
+        except OSError as error:
+            raise InvalidSetting(
+                f"the heartbeat file {self._path!r} cannot be written: {error.strerror}; name one "
+                "in a folder that is there and that this user may write to"
+            ) from error
 
     def ready(self) -> None:
         """Say that work can begin."""
@@ -58,9 +78,23 @@ class Heartbeat:
         self.due = now + self._every
         self._tell("WATCHDOG=1")
         if self._path:
-            # A full disk, say, must not end a worker; that the file grows old is told by the probe.
-            with suppress(OSError):
-                self._write()
+            self._touch()
+
+    def _touch(self) -> None:
+        """Write the file; a full disk, say, must not end a worker, and is told of once."""
+        try:
+            self._write()
+        except OSError as error:
+            if not self._failing:
+                log.warning(
+                    "cannot write the heartbeat file %r: %s; gator health --live will take this "
+                    "worker for dead",
+                    self._path,
+                    error.strerror,
+                )
+            self._failing = True
+        else:
+            self._failing = False
 
     def _write(self) -> None:
         aside = f"{self._path}.{os.getpid()}"

@@ -98,6 +98,7 @@ class Supervisor:
         learn(self._settings.dsn)
         configure(self._settings.log_format, self._settings.log_level, waits=False)
         version = self._client.ping()
+        self._heartbeat.begin()
         names = ", ".join(self._queues)
         with ExitStack() as stack:
             stack.enter_context(self._signals)

@@ -16,6 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from alligator.backends.base import Capability, State
 from alligator.backends.roster import Running, WorkerRecord
+from alligator.heartbeat import Heartbeat
 
 from ..servers import eventually
 from .conftest import Cli, Given
@@ -348,6 +349,36 @@ class TestHealth:
             while systemd.recv(100) != b"STOPPING=1":
                 pass
         assert cli("health", "--live", str(beat)).exit_code == 1
+
+    @pytest.mark.parametrize(("name", "reason"), [("no/beat", "No such file"), ("", "Is a direc")])
+    def test_a_file_that_cannot_be_written_is_said_before_the_worker_starts(
+        self, cli: Cli, folder: Path, name: str, reason: str
+    ) -> None:
+        beat = folder / name
+
+        done = cli.process("worker", "--heartbeat-file", str(beat), "--burst")
+
+        assert done.returncode == 2
+        assert f"Error: the heartbeat file {str(beat)!r} cannot be written: {reason}" in done.stderr
+        assert "name one in a folder" in done.stderr
+        assert "consuming" not in done.stderr
+
+    def test_a_file_that_can_no_longer_be_written_is_warned_of_once(
+        self, folder: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        inside = folder / "run"
+        inside.mkdir()
+        heartbeat = Heartbeat(str(inside / "beat"))
+        heartbeat.begin()
+        (inside / "beat").unlink()
+        inside.rmdir()
+
+        for _ in range(3):
+            heartbeat.due = 0.0
+            heartbeat.beat()
+
+        (warned,) = caplog.messages
+        assert f"cannot write the heartbeat file {str(inside / 'beat')!r}: No such file" in warned
 
 
 def test_bench_measures_and_leaves_nothing(any_cli: Cli, given_any: Given) -> None:

@@ -79,6 +79,7 @@ def test_the_wire_is_a_number_a_list_or_an_object() -> None:
     ("backoff", "message"),
     [
         (-1, "backoff -1 is not a number of at least 0"),
+        (2**53, "backoff 9007199254740992 is more than 9007199254740991, the most"),
         (True, "backoff True"),
         (math.nan, "backoff nan"),
         ("30s", "backoff '30s'"),
