@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from . import guard, starting
-from .options import global_options, write_examples, write_options
+from .options import global_options, without_variable, write_examples, write_options
 from .session import Session
 from .suggest import did_you_mean
 
@@ -118,6 +118,9 @@ class App(click.Group):
         ]
         return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        return without_variable(super().get_help_option(ctx))
+
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_usage(ctx, formatter)
         write_examples(EXAMPLES, formatter)
@@ -156,6 +159,7 @@ def _version(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
             ["--version"],
             is_flag=True,
             is_eager=True,
+            allow_from_autoenv=False,  # GATOR_VERSION is anybody's name for a version
             expose_value=False,
             callback=_version,
             help="The version.",

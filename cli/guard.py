@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import io
 import os
-import select
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -13,7 +11,7 @@ from typing import Any
 import click
 
 from . import errors
-from .output import flush, is_terminal, wants_color
+from .output import flush, is_terminal, reader_left, wants_color
 from .session import Session
 
 
@@ -25,14 +23,16 @@ def run(app: click.Group, args: Sequence[str] | None = None, **_extra: Any) -> i
     """
     arguments = list(sys.argv[1:] if args is None else args)
     session = Session()
+    code = 0
     try:
         code = _invoke(app, arguments, session)
         flush()
     except SystemExit:
         raise
     except BrokenPipeError as error:
-        # Who reads us has seen enough: `gator peek | head -1` succeeded.
-        code = 0 if _reader_left() else _tell(error, session, arguments)
+        # Who reads us has seen enough: `gator peek | head -1` succeeded. A command that came to
+        # its end before the output was passed on has its own code.
+        code = code if reader_left() else _tell(error, session, arguments)
     except BaseException as error:
         code = _tell(error, session, arguments)
     _let_go_of_stdout()
@@ -46,20 +46,6 @@ def _invoke(app: click.Group, arguments: list[str], session: Session) -> int:
     except click.exceptions.Exit as done:
         return done.exit_code
     return code if isinstance(code, int) else 0
-
-
-def _reader_left() -> bool:
-    """Whether stdout is a pipe that nobody reads any more.
-
-    The pipe itself is asked, because a broker's connection can break with the very same error.
-    """
-    try:
-        stdout = sys.stdout.fileno()
-    except io.UnsupportedOperation:
-        return False
-    poll = select.poll()
-    poll.register(stdout, 0)
-    return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 def _tell(error: BaseException, session: Session, arguments: list[str]) -> int:

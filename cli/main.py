@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import io
+import json
 import os
 import signal
 import sys
@@ -11,6 +13,8 @@ from typing import NoReturn
 
 from .app import app
 from .errors import FAILED, Terminated, exit_code_of
+
+_ESCAPED = "gator-escaped"
 
 
 def run() -> NoReturn:
@@ -34,6 +38,7 @@ def _keep(code: int) -> None:
 
 
 def _open_streams() -> None:
+    codecs.register_error(_ESCAPED, _escape)
     # Started with a stream closed (`>&-`), the next file opened would take its place: the queue's
     # database, with our output in it.
     while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
@@ -45,7 +50,14 @@ def _open_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A task may hold text that this locale cannot write; half a listing helps nobody.
-            stream.reconfigure(errors="backslashreplace")
+            # Escaped as in JSON, what is JSON stays JSON.
+            stream.reconfigure(errors=_ESCAPED)
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
 
 
 def _terminate(_number: int, _frame: FrameType | None) -> None:

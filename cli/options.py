@@ -96,6 +96,13 @@ def _name_variable(command: str, option: click.Option) -> None:
     option.allow_from_autoenv = False
 
 
+def without_variable(option: click.Option | None) -> click.Option | None:
+    """Have no variable turn every command into a request for help."""
+    if option is not None:
+        option.allow_from_autoenv = False
+    return option
+
+
 class Command(click.Command):
     """A command with the global options, whose help opens with examples."""
 
@@ -146,6 +153,9 @@ class Command(click.Command):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         return [*super().get_params(ctx), *self.globals]
+
+    def get_help_option(self, ctx: click.Context) -> click.Option | None:
+        return without_variable(super().get_help_option(ctx))
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_usage(ctx, formatter)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import json
 import os
+import select
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -186,6 +188,20 @@ def flush() -> None:
     """Have stdout pass on what it holds back; raises as `write` does."""
     with _printing():
         sys.stdout.flush()
+
+
+def reader_left() -> bool:
+    """Whether stdout is a pipe that nobody reads any more.
+
+    The pipe itself is asked, because a broker's connection can break with the very same error.
+    """
+    try:
+        stdout = sys.stdout.fileno()
+    except io.UnsupportedOperation:
+        return False
+    poll = select.poll()
+    poll.register(stdout, 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 @contextmanager

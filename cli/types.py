@@ -27,6 +27,9 @@ FORMATS = ("json", "tsv", "csv", "table")
 #: One that only gator stats has.
 PROMETHEUS = "prometheus"
 
+#: Seconds: no broker has a longer delay than 136 years, and calendars end.
+_LONGEST = 36500 * 86400.0
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
 _NUMBER = r"[0-9]+(?:\.[0-9]+)?"
 _PART = rf"({_NUMBER})(ms|[smhdw])"
@@ -36,13 +39,28 @@ _FIRST_TIME, _LAST_TIME = 1e8, 1e11
 
 
 def duration(text: str) -> float:
-    """Read seconds: 5, 5s, 2.5m, 2h, 1d, 1h30m."""
+    """Read seconds: 5, 5s, 2.5m, 2h, 1d, 1h30m; 100 years at most."""
     text = str(text).strip()
     if re.fullmatch(_NUMBER, text):
-        return float(text)
+        return _not_too_long(text, float(text))
     if not re.fullmatch(f"({_PART})+", text):
         raise click.BadParameter(f"{text!r} is no duration; write 30, 30s, 5m, 2h, 1d or 1h30m")
-    return sum(float(number) * _UNITS[unit] for number, unit in re.findall(_PART, text))
+    parts = re.findall(_PART, text)
+    return _not_too_long(text, sum(float(number) * _UNITS[unit] for number, unit in parts))
+
+
+def _not_too_long(text: str, seconds: float) -> float:
+    if seconds > _LONGEST:
+        raise click.BadParameter(f"{text} is too long; the most is 36500d, which is 100 years")
+    return seconds
+
+
+def interval(text: str) -> float:
+    """Read the seconds between two looks, which are some."""
+    seconds = duration(text)
+    if not seconds:
+        raise click.BadParameter(f"{text} is no time between two looks; write 2s or 500ms")
+    return seconds
 
 
 def rate(text: str) -> float:

@@ -14,7 +14,7 @@ import click
 
 from .errors import INTERRUPTED, Terminated
 from .output import is_terminal
-from .types import duration
+from .types import interval
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,7 +26,7 @@ def watch_options(command: F) -> F:
     for option in (
         click.option(
             "--every",
-            type=duration,
+            type=interval,
             default=2.0,
             show_default="2s",
             metavar="TIME",

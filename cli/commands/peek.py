@@ -47,7 +47,7 @@ LOOK = 0.5
 @filter_options
 @click.option(
     "--limit",
-    type=click.IntRange(min=0),
+    type=click.IntRange(0, 1_000_000_000),
     default=20,
     show_default=True,
     help="How many at most; 0 is all.",

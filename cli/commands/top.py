@@ -18,7 +18,7 @@ from ..errors import INTERRUPTED, TERMINATED, CliError
 from ..options import Command
 from ..output import is_terminal, wants_color
 from ..session import Session, pass_session
-from ..types import duration
+from ..types import interval
 
 if TYPE_CHECKING:  # Textual is an extra, and slow to import
     from ..top.screen import Top
@@ -39,7 +39,7 @@ gator top -q mail --every 5s
 )
 @click.option(
     "--every",
-    type=duration,
+    type=interval,
     default=2.0,
     show_default="2s",
     metavar="TIME",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 from pathlib import Path
@@ -167,6 +168,26 @@ def test_ctrl_c_at_a_terminal_starts_a_line_of_its_own(cli: Cli) -> None:
     assert shown == "\nError: interrupted\nNo longer waiting; task w stays queued.\n"
 
 
+def _unread(cli: Cli, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run gator with a stdout that nobody reads any more."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        return cli.process(*args, capture_output=False, stdout=writing, stderr=subprocess.PIPE)
+    finally:
+        os.close(writing)
+
+
+def test_a_wait_that_came_to_its_end_keeps_its_code_when_nobody_reads_it(
+    cli: Cli, given: Given
+) -> None:
+    given.failed(given.task("shop.add"))
+
+    done = _unread(cli, "wait", *given.states())
+
+    assert (done.returncode, done.stderr) == (1, "")
+
+
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 class TestClosedPipe:
     """`| head -1` closes the pipe: that is no failure, and nothing to talk about."""
@@ -186,6 +207,22 @@ class TestClosedPipe:
             process.stdout.close()
             assert process.stderr.read() == ""
             assert process.wait(30) == 0
+
+    @pytest.mark.parametrize(
+        ("command", "code"),
+        [
+            (("health", "--min-workers", "1"), 1),
+            (("health", "--ready"), 0),
+            (("doctor", "--import", "no_such_module"), 1),
+        ],
+    )
+    def test_an_exit_code_that_answers_is_kept_when_the_reader_leaves(
+        self, cli: Cli, given: Given, unbuffered: str, command: tuple[str, ...], code: int
+    ) -> None:
+        cli.env["PYTHONUNBUFFERED"] = unbuffered
+        given.task("shop.add")
+        done = _unread(cli, *command)
+        assert (done.returncode, done.stderr) == (code, "")
 
     def test_canceling_goes_on_when_the_reader_leaves(
         self, cli: Cli, given: Given, unbuffered: str

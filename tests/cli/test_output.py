@@ -326,3 +326,14 @@ def test_a_long_listing_is_several_tables(capsys: pytest.CaptureFixture[str]) ->
     rows = ({"n": str(number)} for number in range(TABLE_ROWS + 1))
     assert Output("table").rows(rows, Columns(("n",))) == TABLE_ROWS + 1
     assert capsys.readouterr().out.splitlines().count("---") == 2
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+def test_json_is_json_in_every_encoding(cli: Cli, given: Given, encoding: str) -> None:
+    cli.env["PYTHONIOENCODING"] = encoding
+    text = "é ☂ 😀"
+    given.task("shop.add", text, task_id="a")
+
+    for command in (["show", "a", "--json"], ["peek", "--json"], ["dump"]):
+        done = cli.process(*command, encoding=encoding)
+        assert text in json.dumps(json.loads(done.stdout), ensure_ascii=False)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from alligator_cli.types import duration, field_names, in_short, rfc3339, size, when
+from alligator_cli.types import duration, field_names, in_short, interval, rfc3339, size, when
 
 
 @pytest.mark.parametrize(
@@ -116,3 +116,17 @@ def test_field_names_are_split_at_commas() -> None:
 )
 def test_a_span_in_short(seconds: float | None, words: str) -> None:
     assert in_short(seconds) == words
+
+
+@pytest.mark.parametrize("text", ["36501d", "3153600001", "999999999999d", "9" * 400])
+def test_a_duration_that_no_broker_can_keep_is_refused(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="the most is 36500d"):
+        duration(text)
+    assert duration("36500d") == 36500 * 86400
+
+
+@pytest.mark.parametrize("text", ["0", "0s", "0m0s"])
+def test_there_is_time_between_two_looks(text: str) -> None:
+    with pytest.raises(click.BadParameter, match="no time between two looks"):
+        interval(text)
+    assert interval("500ms") == 0.5

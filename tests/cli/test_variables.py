@@ -45,6 +45,20 @@ def test_variables_choose_queue_and_states(sqlite_dsn: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "variable", ["GATOR_VERSION", "GATOR_HELP", "GATOR_QUEUES_HELP", "GATOR_QUEUES_VERSION"]
+)
+@pytest.mark.parametrize("value", ["1", "2.0.0"])
+def test_no_variable_asks_for_help_or_the_version(
+    sqlite_dsn: str, variable: str, value: str
+) -> None:
+    environment = {"GATOR_DSN": sqlite_dsn, variable: value}
+
+    shown = CliRunner().invoke(app, ["queues"], env=environment)
+
+    assert (shown.exit_code, shown.stdout) == (0, "")
+
+
+@pytest.mark.parametrize(
     ("variable", "value", "args", "said"),
     [
         ("GATOR_PUSH_DELAY", "5x", "push a.b", "(--delay): '5x' is no duration"),
@@ -52,6 +66,9 @@ def test_variables_choose_queue_and_states(sqlite_dsn: str) -> None:
         ("GATOR_PEEK_STATE", "faild", "peek", "(--state): there is no state 'faild'"),
         ("GATOR_FORMAT", "jsn", "peek", "(--format): there is no format 'jsn'"),
         ("GATOR_JSON", "maybe", "peek", "(--json): 'maybe' is not a valid boolean"),
+        ("GATOR_QUEUES_EVERY", "0", "queues --watch", "(--every): 0 is no time between two looks"),
+        ("GATOR_TOP_EVERY", "0s", "top", "(--every): 0s is no time between two looks"),
+        ("GATOR_PEEK_LIMIT", "9" * 20, "peek", "is not in the range 0<=x<=1000000000"),
         ("GATOR_DSN", "nowhere", "peek", "GATOR_DSN: 'nowhere' is not a DSN"),
         ("ALLIGATOR_DSN", "nosuch://h", "peek", "ALLIGATOR_DSN: 'nosuch://h': no backend"),
     ],
