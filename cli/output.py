@@ -67,6 +67,7 @@ class Output:
         self.fields = fields
         self.quiet = quiet
         self.color = color
+        self._headed: tuple[str, ...] | None = None
 
     def note(self, text: str) -> None:
         """Say something to the person at the terminal, unless they asked for quiet."""
@@ -112,7 +113,9 @@ class Output:
             import csv  # it would slow every other command
 
             put = csv.writer(_Stdout, lineterminator="\n").writerow
-            put(names)
+            if names != self._headed:  # a listing that comes in parts has one head
+                put(names)
+                self._headed = names
             for row in rows:
                 put([_text(row[name]) for name in names])
         elif self.format == "tsv" or (self.format is None and not is_terminal(sys.stdout)):

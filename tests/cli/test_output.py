@@ -341,6 +341,14 @@ def test_a_format_for_programs_has_one_table_or_none(
     assert f"{TABLE_ROWS}" in capsys.readouterr().out
 
 
+def test_csv_that_comes_in_parts_has_one_head(cli: Cli, given: Given) -> None:
+    ids = [f"task-{number}" for number in range(501)]  # more than are changed at once
+    for task_id in ids:
+        given.task("shop.add", task_id=task_id)
+    changed = cli.ok("cancel", "--ids-from", "-", "--format", "csv", input="\n".join(ids))
+    assert changed.splitlines() == ["id", *ids]
+
+
 def test_a_long_listing_is_several_tables(capsys: pytest.CaptureFixture[str]) -> None:
     rows = ({"n": str(number)} for number in range(TABLE_ROWS + 1))
     assert Output("table").rows(rows, Columns(("n",))) == TABLE_ROWS + 1
