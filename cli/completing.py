@@ -42,7 +42,7 @@ def formats(ctx: click.Context, _param: click.Parameter, begun: str) -> list[str
     from tabulate import tabulate_formats  # slow to import
 
     own = getattr(ctx.command, "formats", ())
-    return words((*FORMATS, *own, *tabulate_formats))(ctx, _param, begun)
+    return words(dict.fromkeys((*FORMATS, *own, *tabulate_formats)))(ctx, _param, begun)
 
 
 def fields(ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]:

@@ -44,6 +44,9 @@ def _lines(
         values = [({"worker": one.name}, _number(getattr(one, name))) for one in workers]
         total = "_total" if kind == "counter" else ""
         yield from _metric(f"gator_worker_{name}{total}", kind, text, values)
+    rates = [({"worker": one.name}, None if one.stale else one.rate) for one in workers]
+    text = "Tasks of a worker that ended each second, over the last minute."
+    yield from _metric("gator_worker_rate", "gauge", text, rates)
 
 
 def _number(value: Any) -> Any:

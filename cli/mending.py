@@ -13,7 +13,7 @@ from typing import IO, Any, NamedTuple, TypeVar
 
 import click
 
-from alligator.backends.base import Backend, Mended, Moved, Record, State
+from alligator.backends.base import Backend, Capability, Mended, Moved, Record, State
 
 from .errors import FAILED, CannotPrint, CliError, NotFound, PartlyDone
 from .ids import given_ids
@@ -27,6 +27,10 @@ from .types import rate
 
 #: Tasks changed in one call of the broker.
 BATCH = 500
+
+#: How to go on after a stop.
+REST = "Run it again for the rest."
+REST_OF_IDS = "Run it again for the rest; those that are done are then reported as missing."
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -115,6 +119,7 @@ class Verb:
     Attributes:
         states: those it selects unless told.
         spares: a queue that it selects nothing from.
+        removes: a task that it has changed is no longer held.
         leaves: what it answers for tasks of states that it has nothing to do for.
     """
 
@@ -122,6 +127,7 @@ class Verb:
     past: str
     states: tuple[State, ...]
     spares: str | None = None
+    removes: bool = False
     leaves: Mapping[State, Mended] = field(default_factory=lambda: {State.RUNNING: Mended.RUNNING})
 
 
@@ -158,7 +164,9 @@ def _by_id(
     targets = map(Target, given_ids(choice.ids, choice.ids_from))
     tried = _tried(client, verb, act, manner)
     meter = Meter("tasks", session.out.quiet, prints=True)
-    with closing(_batches(meter, targets, tried, tally, manner)) as batches:
+    new_ids = Capability.CUSTOM_IDS not in client.capabilities
+    rest = REST_OF_IDS if verb.removes or new_ids else REST
+    with closing(_batches(meter, targets, tried, tally, manner, rest)) as batches:
         for changed in batches:
             if out is None:
                 continue
@@ -168,7 +176,7 @@ def _by_id(
             except BrokenPipeError:
                 out = None  # who reads the ids has seen enough; the command itself goes on
             except CannotPrint as error:
-                error.hint = _so_far(tally)
+                error.hint = _so_far(tally, rest)
                 raise
     if not tally.matched:
         session.out.note(f"no ids given, nothing {verb.past}")
@@ -208,6 +216,7 @@ def _selected(
     session: Session, client: Backend, verb: Verb, act: Act, choice: Choice, manner: Manner
 ) -> int:
     queues = chosen_queues(client, choice.queue, choice.all_queues)
+    spared = verb.spares in queues
     queues = [queue for queue in queues if queue != verb.spares]
     states = _states(client, verb, choice)
 
@@ -227,7 +236,11 @@ def _selected(
     total = matching if asks or not choice.wanted else None
     tally = change(session, found(), act, manner, total)
     if not tally.matched:
-        session.out.note(nothing_in(client, queues, "nothing that matches"))
+        session.out.note(
+            f"nothing to {verb.name}: what is in queue {verb.spares!r} is there already"
+            if spared and not queues
+            else nothing_in(client, queues, "nothing that matches")
+        )
     summary = tally.summary()
     session.out.record({**summary, "changed": 0} if manner.dry_run else summary, unasked="json")
     return os.EX_OK
@@ -289,7 +302,12 @@ def _states(client: Backend, verb: Verb, choice: Choice) -> list[State]:
 
 
 def _batches(
-    meter: Meter, targets: Iterable[Target], act: Act, tally: Tally, manner: Manner
+    meter: Meter,
+    targets: Iterable[Target],
+    act: Act,
+    tally: Tally,
+    manner: Manner,
+    rest: str = REST,
 ) -> Generator[list[str], None, None]:
     """Change batch after batch; yield the ids of those that were changed."""
     pace = Pace(manner.rate)
@@ -303,15 +321,15 @@ def _batches(
                 yield changed  # and they are printed before anything is heeded
     except BaseException as error:
         if tally.matched:
-            error.add_note(_so_far(tally))
+            error.add_note(_so_far(tally, rest))
         raise
     finally:
         meter.clear()
 
 
-def _so_far(tally: Tally) -> str:
-    so_far = f"Of {tasks(tally.matched)} so far, {tally.changed} were changed."
-    return f"{so_far} Run it again for the rest."
+def _so_far(tally: Tally, rest: str) -> str:
+    changed = "1 was" if tally.changed == 1 else f"{tally.changed} were"
+    return f"Of {tasks(tally.matched)} so far, {changed} changed. {rest}"
 
 
 def _apart(targets: Iterable[Target]) -> list[Target]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from alligator import body
-from alligator.backends.base import Finished, FinishedState
+from alligator.backends.base import Backend, Finished, FinishedState, State
 
 from .errors import CliError, TimedOut
+from .pauses import held_up, sentences
 from .shell import arguments
 
 
-def result_of(task_id: str, finished: Finished | None, timeout: float | None) -> str:
+def result_of(
+    client: Backend, task_id: str, finished: Finished | None, timeout: float | None
+) -> str:
     """Return the result as JSON.
 
     Args:
@@ -20,10 +23,7 @@ def result_of(task_id: str, finished: Finished | None, timeout: float | None) ->
         TaskFailed: it is no JSON.
     """
     if finished is None:
-        raise TimedOut(
-            f"task {task_id} has not ended within {timeout or 0:g} s",
-            f"It stays queued: gator show {arguments(task_id)}",
-        )
+        raise not_ended(client, task_id, timeout)
     if finished.state is FinishedState.FAILED:
         raise CliError(
             f"task {task_id} failed: {error_of(finished)}",
@@ -37,6 +37,16 @@ def result_of(task_id: str, finished: Finished | None, timeout: float | None) ->
     result = finished.result or b"null"
     body.load_result(task_id, result)  # raises for what another program wrote
     return result.decode()
+
+
+def not_ended(client: Backend, task_id: str, timeout: float | None) -> TimedOut:
+    """Return the error for a task that had not ended after `timeout` seconds, with what holds it up
+    where that is a pause."""
+    record = client.find(task_id)
+    queues = [record.queue] if record and record.state is not State.RUNNING else []
+    hints = [f"It stays queued: gator show {arguments(task_id)}", *held_up(client, queues)]
+    message = f"task {task_id} has not ended within {timeout or 0:g} s"
+    return TimedOut(message, sentences(hints))
 
 
 def error_of(finished: Finished) -> str:

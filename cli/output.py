@@ -21,8 +21,8 @@ from .types import PROMETHEUS
 
 Row = Mapping[str, Any]
 
-#: Rows laid out together as one table; a longer listing becomes several. tabulate holds all it is
-#: given in memory, several times over.
+#: Rows laid out together as one table; a longer listing becomes several for a person, and is
+#: refused for a program. tabulate holds all it is given in memory, several times over.
 TABLE_ROWS = 500
 
 
@@ -69,6 +69,7 @@ class Output:
         self.fields = fields
         self.quiet = quiet
         self.color = color
+        self._headed: tuple[str, ...] | None = None
 
     def note(self, text: str) -> None:
         """Say something to the person at the terminal, unless they asked for quiet."""
@@ -89,13 +90,17 @@ class Output:
             for one in ids:
                 self.line(one)
         else:
-            self.rows(({"id": one} for one in ids), Columns(("id",)))
+            rows = ({"id": one} for one in ids)
+            # What is done is told, whatever the format: in several tables, if it has to be.
+            while some := list(itertools.islice(rows, TABLE_ROWS)):
+                self.rows(some, Columns(("id",)))
 
     def rows(self, rows: Iterable[Row], columns: Columns) -> int:
         """Write rows as they come, and return how many.
 
         Raises:
-            UsageError: --fields names one that there is not.
+            UsageError: --fields names one that there is not, or there are more rows than the format
+                can have.
         """
         names = self._chosen(columns)
         counted = itertools.count()
@@ -110,7 +115,9 @@ class Output:
             import csv  # it would slow every other command
 
             put = csv.writer(_Stdout, lineterminator="\n").writerow
-            put(names)
+            if names != self._headed:  # a listing that comes in parts has one head
+                put(names)
+                self._headed = names
             for row in rows:
                 put([_text(row[name]) for name in names])
         elif self.format == "tsv" or (self.format is None and not is_terminal(sys.stdout)):
@@ -157,6 +164,20 @@ class Output:
                 )
         return self.fields or columns.names
 
+    def _one_table(self, rows: Iterator[Row]) -> Iterator[Row]:
+        """Return the rows of a format whose reader takes one table for all there is.
+
+        Raises:
+            UsageError: there are too many to be laid out together; nothing is written.
+        """
+        together = list(itertools.islice(rows, TABLE_ROWS + 1))
+        if len(together) > TABLE_ROWS:
+            raise click.UsageError(
+                f"--format {self.format} can have {TABLE_ROWS} rows at most, and there are more; "
+                "--format csv, tsv or json have any number"
+            )
+        return iter(together)
+
     def _tables(self, rows: Iterator[Row], columns: Columns, names: tuple[str, ...]) -> None:
         # tabulate is slow to import, and often not needed
         from .tables import Fit, fitted_table, table
@@ -165,6 +186,8 @@ class Output:
         names = names if self.format or self.fields else columns.brief or names
         fit = Fit(columns.long, columns.optional, columns.wrapped, bool(self.fields))
         format = "simple" if self.format == "table" else self.format
+        if self.format not in (None, "table"):
+            rows = self._one_table(rows)
         while chunk := list(itertools.islice(rows, TABLE_ROWS)):
             if format is not None:
                 self.line(table(names, [cells(row, names) for row in chunk], format, color))

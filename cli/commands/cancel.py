@@ -21,7 +21,8 @@ gator cancel -q mail --task 'app.mail.*' --older-than 1d --yes
 gator peek -q mail --json --limit 0 | jq -r 'select(.args[0] == 7).id' | gator cancel --ids-from -
 """
 
-VERB = Verb("cancel", "canceled", tuple(state for state in State if state is not State.RUNNING))
+STATES = tuple(state for state in State if state is not State.RUNNING)
+VERB = Verb("cancel", "canceled", STATES, removes=True)
 
 
 @click.command("cancel", cls=Command, examples=EXAMPLES)
@@ -35,7 +36,8 @@ def command(session: Session, /, **options: Any) -> int:
 
     Those with the ids given, whichever queue has them: prints the ids of those it took off. Or
     those that are selected, as by peek: prints how many matched, were taken off (changed) or were
-    left alone (skipped). A task that runs is left alone. Tasks that depend on one that is taken
+    left alone (skipped). A task that runs is left alone. Without --state failed tasks are selected
+    too. Tasks that depend on one that is taken
     off stay blocked.
     """
     client = open_client(session)

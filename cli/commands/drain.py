@@ -14,9 +14,11 @@ from ..broker import open_client
 from ..completing import queue_names
 from ..errors import TimedOut
 from ..options import Command
+from ..pauses import held_up, sentences
 from ..progress import Meter
 from ..selection import misspelt
 from ..session import Session, pass_session
+from ..tally import tasks
 from ..types import duration
 
 EXAMPLES = """
@@ -48,9 +50,10 @@ def command(session: Session, queue: str, timeout: float | None, running: bool) 
     try:
         while left := _left(client.counts(queue), running):
             if deadline is not None and time.monotonic() >= deadline:
+                look = f"See which: gator peek -q {shlex.quote(queue)}"
                 raise TimedOut(
-                    f"queue {queue!r} still has {left} tasks after {timeout:g} s",
-                    f"See which: gator peek -q {shlex.quote(queue)}",
+                    f"queue {queue!r} still has {tasks(left)} after {timeout:g} s",
+                    sentences([look, *held_up(client, [queue])]),
                 )
             meter.at(left)
             time.sleep(LOOK)

@@ -54,10 +54,15 @@ UNDROPPABLE = "a running task cannot be dropped, only waited for"
 def command(session: Session, /, backup: str | None, **options: Any) -> int:
     """Remove a queue's tasks.
 
-    Running ones stay, and count as skipped. Prints how many tasks matched, were removed (changed),
-    failed to be, or were skipped. A queue that is then empty is forgotten, with its totals, unless
-    tasks were selected. Tasks elsewhere that depend on a removed one stay blocked.
+    Of every state unless --state says which, failed ones too. Running ones stay, and count as
+    skipped. Prints how many tasks matched, were removed (changed), failed to be, or were skipped.
+    A queue that is then empty is forgotten, with its totals, unless tasks were selected. Tasks
+    elsewhere that depend on a removed one stay blocked.
     """
+    if backup == "-":
+        raise click.UsageError(
+            "--backup -: standard output has the summary; name a file, or ./- for one called -"
+        )
     choice, manner = chosen({"ids": (), "ids_from": None, **options})
     if State.RUNNING in choice.states:
         raise click.UsageError(f"--state running: {UNDROPPABLE}")

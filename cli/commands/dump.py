@@ -41,7 +41,8 @@ def command(
 ) -> None:
     """Write tasks as JSON, one a line.
 
-    In the format of `push --from`, with state, attempts and failures besides. Nothing is changed.
+    In the format of `push --from`, with state, attempts and failures besides. Without --state tasks
+    of every state, failed ones too. Nothing is changed.
     """
     gator = open_gator(session)
     client = gator.client

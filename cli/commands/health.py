@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import click
 
 from alligator.backends.base import Backend, Capability
-from alligator.exceptions import BrokerError
+from alligator.exceptions import BrokerError, UnsupportedByBroker
 from alligator.gator import Gator
 from alligator.heartbeat import DEAD_AFTER
 
@@ -103,10 +103,14 @@ def _queues(
                 age = counts.oldest_age or 0.0
                 yield Check(f"age of {queue}", age <= max_age, f"{age:.1f} s")
         if min_workers is not None:
-            count = _workers(client, queue)
-            yield Check(f"workers of {queue}", count >= min_workers, f"{count} alive")
+            yield _worked(client, queue, min_workers)
 
 
-def _workers(client: Backend, queue: str) -> int:
-    client.require(Capability.WORKERS)
-    return sum(queue in one.queues and not one.stale for one in client.workers())
+def _worked(client: Backend, queue: str, least: int) -> Check:
+    name = f"workers of {queue}"
+    try:
+        client.require(Capability.WORKERS)
+    except UnsupportedByBroker as error:
+        return Check(name, False, str(error), "Leave out --min-workers; see gator doctor.")
+    count = sum(queue in one.queues and not one.stale for one in client.workers())
+    return Check(name, count >= least, f"{count} alive")

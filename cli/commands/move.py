@@ -38,9 +38,9 @@ VERB = Verb("move", "moved", tuple(state for state in State if state is not Stat
 def command(session: Session, /, to: str, **options: Any) -> int:
     """Put tasks into another queue.
 
-    By id, or as selected. A task keeps its state, time, priority, counts and failures, and is in
-    one of the two queues at any instant. A running one is left alone; a signed one is signed anew,
-    and needs the secret. Prints the ids, or for a
+    By id, or as selected; without --state failed tasks are selected too. A task keeps its state,
+    time, priority, counts and failures, and is in one of the two queues at any instant. A running
+    one is left alone; a signed one is signed anew, and needs the secret. Prints the ids, or for a
     selection how many matched, were moved (changed) or left alone (skipped).
     """
     gator = open_gator(session)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import click
 
 from alligator.backends.base import Capability
@@ -9,6 +12,7 @@ from alligator.backends.base import Capability
 from ..broker import open_client
 from ..completing import queue_names
 from ..options import Command
+from ..queue_rows import QUEUE_COLUMNS, queue_rows
 from ..selection import misspelt
 from ..session import Session, pass_session
 
@@ -18,19 +22,25 @@ gator pause mail && gator drain mail --running; gator resume mail
 """
 
 
-@click.command("pause", cls=Command, examples=EXAMPLES)
+@click.command("pause", cls=Command, examples=EXAMPLES, fields=QUEUE_COLUMNS.names)
 @click.argument("queues", nargs=-1, required=True, metavar="QUEUE...", shell_complete=queue_names)
 @pass_session
 def command(session: Session, queues: tuple[str, ...]) -> None:
     """Have no worker take tasks from a queue.
 
-    From now until resume, whatever restarts. What runs goes on, and pushes do too.
+    From now until resume, whatever restarts. What runs goes on, and pushes do too. Prints the
+    queues as `gator queues` does.
     """
     client = open_client(session)
     client.require(Capability.PAUSE)
     notes = misspelt(client, queues)  # asked before: a paused queue is known
-    for queue in queues:
-        client.pause(queue)
-        session.out.note(f"queue {queue!r} is paused")
+
+    def paused() -> Iterator[dict[str, Any]]:
+        for queue in queues:
+            client.pause(queue)
+            session.out.note(f"queue {queue!r} is paused")
+        yield from queue_rows(client, queues)
+
+    session.out.rows(paused(), QUEUE_COLUMNS)
     for note in notes:
         session.out.note(note)

@@ -51,6 +51,14 @@ RESULT_TTL = 3600.0
 FROM = ("path", "skip_invalid", "checkpoint", "rate", "print_ids")
 
 
+#: What does for many lines as an option that is no field of a line does for one task.
+_AFTERWARDS = "gator push --from FILE --print-ids | gator wait --ids-from -"
+INSTEAD = {
+    "--wait": f"wait for all of them: {_AFTERWARDS}",
+    "--wait-timeout": f"wait for all of them: {_AFTERWARDS} --timeout TIME",
+    "--check": "it is for one task; --dry-run checks all lines, without importing anything",
+}
+
 #: What is wrong with a call.
 UNFIT = "does not take these arguments"
 
@@ -217,7 +225,7 @@ def _push_from(
     given = [name for name, value in one.items() if value not in (None, False, ())]
     if given:
         name = "TASK" if given[0] == "func" else _option(given[0])
-        raise click.UsageError(f"{name} and --from: put it into the lines")
+        raise click.UsageError(f"{name} and --from: {INSTEAD.get(name, 'put it into the lines')}")
     return push_lines(session, open_gator(session, queue), Source(dry_run=dry_run, **lines))
 
 
@@ -336,7 +344,7 @@ def _push_and_wait(session: Session, gator: Gator, task: Task, timeout: float | 
     except KeyboardInterrupt as error:
         error.add_note(f"No longer waiting; task {task.task_id} stays queued.")
         raise
-    result = result_of(task.task_id, finished, timeout)
+    result = result_of(gator.client, task.task_id, finished, timeout)
     try:
         session.out.line(result)
         session.out.flush()

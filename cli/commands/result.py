@@ -42,4 +42,4 @@ def command(session: Session, task_id: str, timeout: float | None) -> None:
             f"there is no task {task_id!r} and no result of it: it was canceled or dropped, is "
             "done and was pushed without --result-ttl, or never was"
         )
-    session.out.line(result_of(task_id, finished, timeout))
+    session.out.line(result_of(client, task_id, finished, timeout))

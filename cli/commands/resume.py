@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 import click
 
 from alligator.backends.base import Capability
@@ -9,6 +12,7 @@ from alligator.backends.base import Capability
 from ..broker import open_client
 from ..completing import queue_names
 from ..options import Command
+from ..queue_rows import QUEUE_COLUMNS, queue_rows
 from ..selection import likely_meant
 from ..session import Session, pass_session
 from ..suggest import did_you_mean
@@ -18,18 +22,26 @@ gator resume mail
 """
 
 
-@click.command("resume", cls=Command, examples=EXAMPLES)
+@click.command("resume", cls=Command, examples=EXAMPLES, fields=QUEUE_COLUMNS.names)
 @click.argument("queues", nargs=-1, required=True, metavar="QUEUE...", shell_complete=queue_names)
 @pass_session
 def command(session: Session, queues: tuple[str, ...]) -> None:
-    """Have workers take tasks from a paused queue again."""
+    """Have workers take tasks from a paused queue again.
+
+    Prints the queues as `gator queues` does.
+    """
     client = open_client(session)
     client.require(Capability.PAUSE)
     paused = client.paused()
-    for queue in queues:
-        if queue in paused:
-            client.resume(queue)
-            session.out.note(f"queue {queue!r} is resumed")
-        else:
-            near = did_you_mean(queue, paused) or likely_meant(client, queue)
-            session.out.note(f"queue {queue!r} was not paused.{near}")
+
+    def resumed() -> Iterator[dict[str, Any]]:
+        for queue in queues:
+            if queue in paused:
+                client.resume(queue)
+                session.out.note(f"queue {queue!r} is resumed")
+            else:
+                near = did_you_mean(queue, paused) or likely_meant(client, queue)
+                session.out.note(f"queue {queue!r} was not paused.{near}")
+        yield from queue_rows(client, queues)
+
+    session.out.rows(resumed(), QUEUE_COLUMNS)

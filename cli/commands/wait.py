@@ -12,13 +12,12 @@ import click
 from alligator.backends.base import Capability, FinishedState
 
 from ..broker import open_client
-from ..errors import FAILED, PARTLY, TimedOut
+from ..errors import FAILED, PARTLY
 from ..ids import given_ids, id_arguments
 from ..options import Command
-from ..outcomes import error_of
+from ..outcomes import error_of, not_ended
 from ..output import Columns
 from ..session import Session, pass_session
-from ..shell import arguments
 from ..types import duration
 
 EXAMPLES = """
@@ -54,10 +53,7 @@ def command(
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             finished = client.wait_finished(task_id, left)
             if finished is None:
-                raise TimedOut(
-                    f"task {task_id} has not ended within {timeout:g} s",
-                    f"It stays queued: gator show {arguments(task_id)}",
-                )
+                raise not_ended(client, task_id, timeout)
             states.append(finished.state)
             failed = finished.state is FinishedState.FAILED
             yield {

@@ -19,6 +19,7 @@ from ..completing import files, queue_names, words
 from ..foreground import users_code
 from ..options import Command
 from ..output import wants_color
+from ..pauses import held_up
 from ..selection import misspelt
 from ..session import Session, pass_session
 from ..types import choice, duration, size
@@ -140,8 +141,7 @@ LEVELS = ("debug", "info", "warning", "error")
 @click.option(
     "--log-format",
     type=choice("log format", ("text", "json")),
-    default="text",
-    show_default=True,
+    show_default="text, or json with --json",
     metavar="FORMAT",
     shell_complete=words(("text", "json")),
     help="text or json.",
@@ -149,8 +149,7 @@ LEVELS = ("debug", "info", "warning", "error")
 @click.option(
     "--log-level",
     type=choice("log level", LEVELS),
-    default="info",
-    show_default=True,
+    show_default="info, or warning with --quiet",
     metavar="LEVEL",
     shell_complete=words(LEVELS),
     help=f"{', '.join(LEVELS)}.",
@@ -178,8 +177,8 @@ def command(
     imports: tuple[str, ...],
     allow: tuple[str, ...],
     reload: bool,
-    log_format: str,
-    log_level: str,
+    log_format: str | None,
+    log_level: str | None,
     heartbeat_file: str,
 ) -> int:
     """Run workers until stopped.
@@ -196,6 +195,8 @@ def command(
     told = allow or "GATOR_WORKER_ALLOW" in os.environ
     gator = open_gator(session, allow=allow if told else None)
     _ = gator.trust  # what is wrong with it is said here and not by every process
+    log_format = log_format or ("json" if session.out.format == "json" else "text")
+    log_level = log_level or ("warning" if session.out.quiet else "info")
     colored = log_format == "text" and wants_color(sys.stderr, session.out.color)
     settings = WorkerSettings(
         dsn=gator.conn_string,
@@ -218,7 +219,8 @@ def command(
         heartbeat_file=heartbeat_file,
     )
     configure(log_format, log_level)
-    for note in misspelt(gator.client, settings.queues):
-        worker_log.warning(note)
+    for text in (misspelt, held_up):
+        for note in text(gator.client, settings.queues):
+            worker_log.warning("%s", note)
     with users_code():
         return Supervisor(settings, gator.client).run()

@@ -104,6 +104,7 @@ def test_fields_are_offered_one_after_another(offered: Callable[..., list[str]])
 
 def test_formats_and_groupings_are_those_of_the_command(offered: Callable[..., list[str]]) -> None:
     assert set(offered("gator", "peek", "--format", "j")) == {"json", "jira"}
+    assert offered("gator", "peek", "--format", "ts") == ["tsv"]
     assert offered("gator", "peek", "--format", "gi") == ["github"]
     assert offered("gator", "peek", "--format", "prom") == []
     assert offered("gator", "stats", "--format", "prom") == ["prometheus"]

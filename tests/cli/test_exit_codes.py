@@ -270,7 +270,8 @@ class TestClosedPipe:
             "tail -n +3 rows | gator push --from -"
         )
         assert told("cancel", "a", "nosuch") == (
-            "Of 2 tasks so far, 1 were changed. Run it again for the rest."
+            "Of 2 tasks so far, 1 was changed. Run it again for the rest; those that are done are "
+            "then reported as missing."
         )
         assert "a" not in given.states()
         for form in ("csv", "tsv", "table"):

@@ -153,6 +153,8 @@ class TestBoth:
         left = list(given.states().values()).count(State.FAILED)
         assert code == 130
         assert f"Of {300 - left} tasks so far, {300 - left} were changed" in shown
+        missing = "; those that are done are then reported as missing." in shown
+        assert missing is (command == "cancel")
 
 
 class TestDrop:
@@ -195,6 +197,13 @@ class TestDrop:
         result = cli.ok("drop", "--backup", str(folder / "b"), "--yes")
         assert counts(result) == (2, 1, 0, 1)
         assert [json.loads(line)["id"] for line in (folder / "b").read_text().splitlines()] == ["2"]
+
+    def test_a_backup_is_not_to_standard_output(self, cli: Cli, given: Given) -> None:
+        given.task("shop.add", task_id="1")
+        result = cli("drop", "--backup", "-", "--yes")
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert "--backup -: standard output has the summary; name a file, or ./-" in result.stderr
+        assert given.states() == {"1": State.WAITING}
 
     def test_a_backup_that_is_full_drops_nothing(self, cli: Cli, given: Given) -> None:
         given.task("shop.add", task_id="1")

@@ -28,6 +28,15 @@ def a_worker(name: str = "h:1", queues: tuple[str, ...] = ("all",)) -> WorkerRec
 
 
 class TestMove:
+    @pytest.mark.parametrize("selection", [("-q", "all"), ("--all-queues",)])
+    def test_what_is_there_already_is_told_so(
+        self, cli: Cli, given: Given, selection: tuple[str, ...]
+    ) -> None:
+        given.task("shop.add")
+        result = cli("move", "--to", "all", *selection, "--yes")
+        assert (result.exit_code, json.loads(result.stdout)["changed"]) == (0, 0)
+        assert result.stderr == "nothing to move: what is in queue 'all' is there already\n"
+
     def test_by_id_and_by_selection(self, cli: Cli, given: Given) -> None:
         given.task("shop.add", task_id="1")
         given.failed(given.task("shop.boom", task_id="2"))
@@ -50,16 +59,47 @@ class TestMove:
 class TestPause:
     def test_a_paused_queue_is_shown_and_resumed(self, cli: Cli, given: Given) -> None:
         given.task("shop.add")
-        result = cli("pause", "all", "empty")
-        assert (result.exit_code, result.stdout) == (0, "")
+        paused = cli.json("pause", "all", "empty")
+        assert [(row["queue"], row["waiting"], row["paused"]) for row in paused] == [
+            ("all", 1, True),
+            ("empty", 0, True),
+        ]
+        assert paused[1] == cli.json("queues")[1]
         assert {row["queue"]: row["paused"] for row in cli.json("queues")} == {
             "all": True,
             "empty": True,
         }
         assert given.client.reserve(["all"], 1) == []
         assert "Did you mean 'empty'?" in cli("resume", "emty").stderr
-        cli.ok("resume", "all", "empty")
+        assert cli.ok("resume", "all", "empty", "--fields", "queue,paused") == (
+            "all\tfalse\nempty\tfalse\n"
+        )
         assert [row["paused"] for row in cli.json("queues")] == [False]
+
+    @pytest.mark.parametrize("command", ["pause", "resume"])
+    def test_a_wrong_field_changes_nothing(self, cli: Cli, given: Given, command: str) -> None:
+        given.client.pause("mail")
+        assert cli(command, "mail", "all", "--fields", "pausd").exit_code == 2
+        assert given.client.paused() == ["mail"]
+
+    def test_who_waits_is_told_of_it(self, cli: Cli, given: Given) -> None:
+        given.task("shop.add", task_id="a", queue="a b")
+        given.client.pause("a b")
+        said = "ueue 'a b' is paused; gator resume 'a b'"
+        worker = cli.process("worker", "--burst", "-q", "all", "-q", "a b").stderr
+        assert re.search(rf" WARNING \[[0-9]+\] q{said}\n", worker)
+        shown = cli("show", "a", "--json")
+        assert json.loads(shown.stdout)["state"] == "waiting"
+        assert shown.stderr == f"q{said}\n"
+        push = ("push", "shop.add", "-q", "a b", "--wait", "--wait-timeout", "10ms")
+        waits = (("wait", "a", "--timeout", "10ms"), ("result", "a", "--timeout", "10ms"), push)
+        for command in (*waits, ("drain", "a b", "--timeout", "10ms")):
+            result = cli(*command)
+            assert (result.exit_code, result.stdout) == (124, "")
+            assert f"\nQ{said}\n" in result.stderr
+        given.running("a")
+        assert cli("show", "a").stderr == ""
+        assert "paused" not in cli(*waits[0]).stderr
 
     def test_a_queue_with_totals_is_shown_until_it_is_dropped(self, cli: Cli, given: Given) -> None:
         given.done(given.task("shop.add"), b"1")
@@ -88,6 +128,12 @@ class TestDrain:
         with any_cli.start("drain", "all") as drain:
             any_cli.ok("cancel", task_id)
             assert drain.wait(20) == 0
+
+    @pytest.mark.parametrize(("held", "said"), [(1, "1 task after"), (2, "2 tasks after")])
+    def test_what_is_left_is_told(self, cli: Cli, given: Given, held: int, said: str) -> None:
+        for _ in range(held):
+            given.task("shop.add")
+        assert f"still has {said} 0.01 s" in cli("drain", "all", "--timeout", "10ms").stderr
 
     def test_failed_ones_are_not_waited_for(self, cli: Cli, given: Given) -> None:
         given.failed(given.task("shop.add"))
@@ -170,8 +216,13 @@ class TestStats:
         given.done(given.task("shop.add"), b"1")
         given.task("shop.add")
         given.task("shop.add", queue='a"b\\c')
-        given.client.beat(a_worker(queues=("all", 'a"b\\c')), 60)
+        given.client.beat(a_worker(queues=("all", 'a"b\\c'))._replace(rate=2.5), 60)
+        given.client.beat(a_worker("h:2")._replace(rate=2.5), 1e-9)
         text = cli.ok("stats", "--format", "prometheus")
+        types = {
+            family.name: (family.type, bool(family.documentation))
+            for family in text_string_to_metric_families(text)
+        }
         values = {
             (sample.name, *sample.labels.values()): sample.value
             for family in text_string_to_metric_families(text)
@@ -182,6 +233,9 @@ class TestStats:
         assert values["gator_workers", "alive"] == 1
         assert values["gator_worker_done_total", "h:1"] == 7
         assert values["gator_worker_running", "h:1"] == 1
+        assert values["gator_worker_rate", "h:1"] == 2.5
+        assert ("gator_worker_rate", "h:2") not in values
+        assert types["gator_worker_rate"] == ("gauge", True)
 
     @pytest.mark.parametrize("command", ["stats", "queues"])
     def test_watching_redraws_in_place_and_ends_by_ctrl_c(
@@ -321,6 +375,16 @@ class TestHealth:
         assert cli("health", "--min-workers", "1").exit_code == 1
         given.client.beat(a_worker(), 60)
         assert cli("health", "--min-workers", "1").exit_code == 0
+
+    def test_workers_that_the_broker_cannot_list_are_the_check_that_fails(
+        self, beanstalk_cli: Cli
+    ) -> None:
+        result = beanstalk_cli("health", "--min-workers", "1", "--json")
+        assert result.exit_code == 1
+        broker, workers = map(json.loads, result.stdout.splitlines())
+        assert (broker["check"], broker["ok"]) == ("broker", True)
+        assert (workers["check"], workers["ok"]) == ("workers of all", False)
+        assert workers["detail"] == "beanstalkd cannot keep a list of the workers"
 
     def test_live_asks_no_broker(self, cli: Cli, folder: Path) -> None:
         beat = folder / "beat"

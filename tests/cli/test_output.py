@@ -6,8 +6,10 @@ import csv
 import io
 import json
 import re
+from collections.abc import Iterator
 
 import pytest
+from click import UsageError
 from hypothesis import given as for_all
 from hypothesis import strategies as st
 from wcwidth import wcswidth
@@ -320,6 +322,31 @@ def test_an_escaped_value_stays_on_its_line_and_in_its_column(text: str) -> None
 @for_all(st.text(alphabet=st.characters(categories=["L", "N", "P", "S"])))
 def test_a_printable_value_is_itself(text: str) -> None:
     assert _escaped(text) == text
+
+
+@pytest.mark.parametrize("format", ["github", "html"])
+def test_a_format_for_programs_has_one_table_or_none(
+    format: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def rows(count: int) -> Iterator[dict[str, str]]:
+        return ({"n": f"row {number}"} for number in range(count))
+
+    assert Output(format).rows(rows(TABLE_ROWS), Columns(("n",))) == TABLE_ROWS
+    shown = capsys.readouterr().out
+    assert (shown.count("row "), shown.count("<table>")) == (TABLE_ROWS, format == "html")
+    with pytest.raises(UsageError, match=f"--format {format} can have 500 rows at most"):
+        Output(format).rows(rows(TABLE_ROWS + 1), Columns(("n",)))
+    assert capsys.readouterr().out == ""
+    Output(format).ids(str(number) for number in range(TABLE_ROWS + 1))  # they are done
+    assert f"{TABLE_ROWS}" in capsys.readouterr().out
+
+
+def test_csv_that_comes_in_parts_has_one_head(cli: Cli, given: Given) -> None:
+    ids = [f"task-{number}" for number in range(501)]  # more than are changed at once
+    for task_id in ids:
+        given.task("shop.add", task_id=task_id)
+    changed = cli.ok("cancel", "--ids-from", "-", "--format", "csv", input="\n".join(ids))
+    assert changed.splitlines() == ["id", *ids]
 
 
 def test_a_long_listing_is_several_tables(capsys: pytest.CaptureFixture[str]) -> None:

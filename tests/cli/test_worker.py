@@ -54,6 +54,23 @@ def test_the_log_is_json_when_asked_for(cli: Cli, given: Given) -> None:
     assert any(line.get("task_id") == "a" for line in lines)
 
 
+@pytest.mark.parametrize("how", [("--json",), ("--format", "json")])
+def test_the_log_is_json_when_all_output_is(cli: Cli, given: Given, how: tuple[str, ...]) -> None:
+    given.task("math.sqrt", 4)
+    done = cli.process("worker", "--burst", *how)
+    assert {json.loads(line)["level"] for line in done.stderr.splitlines()} == {"info"}
+    done = cli.process("worker", "--burst", *how, "--log-format", "text")
+    assert " INFO " in done.stderr
+
+
+def test_quiet_leaves_warnings(cli: Cli, given: Given) -> None:
+    given.task("math.sqrt", 4)
+    given.task("shop.boom")
+    lines = cli.process("worker", "--burst", "--quiet", "--json").stderr.splitlines()
+    assert {json.loads(line)["level"] for line in lines} == {"error"}
+    assert " INFO " in cli.process("worker", "--burst", "--quiet", "--log-level", "info").stderr
+
+
 def test_on_a_terminal_what_went_wrong_has_a_colour(cli: Cli, given: Given) -> None:
     for _ in range(4):
         given.task("shop.boom")
