@@ -13,6 +13,7 @@ from alligator.gator import Gator
 
 from .dumping import restored
 from .lines import BadLine, read_line, task_of, unsupported
+from .ordering import HeldBack
 from .signatures import check_signature
 
 #: Lines in one push: beyond this a broker gets no faster, and others wait longer for it.
@@ -27,7 +28,9 @@ class Batch:
     """Lines that travel together.
 
     Attributes:
-        last: the number of its last line, and `crc` that of all bytes up to there.
+        last: the number of the last line up to which all are dealt with, and `crc` that of all
+            bytes up to there.
+        lines: how many it has.
         read: how many bytes that is, of those that this run has not left out.
         invalid: lines that are no task.
         groups: by queue, the entries and the place of each in the batch.
@@ -35,6 +38,7 @@ class Batch:
     """
 
     last: int
+    lines: int
     crc: int
     read: int
     invalid: int = 0
@@ -72,6 +76,7 @@ class Preparer:
         self._refused = refused
         self._number, self._crc = done
         self._read = 0
+        self._held = HeldBack()
         self._renew()
 
     def batches(self, chunks: Iterable[list[bytes]], doubtful: int = 0) -> Iterator[Batch]:
@@ -83,13 +88,24 @@ class Preparer:
         """
         for chunk in chunks:
             for line in chunk:
-                before = self._add(line)
+                if self._restore and self._held.take(line, self._number + 1):
+                    self._number += 1
+                    continue
+                before = self._add(line, self._number + 1)
                 if before is not None:
                     yield before
                 if self._number == doubtful or (self._number > doubtful and self._full()):
                     yield self._finished()
             if not chunk and self._lines and self._number > doubtful:
                 yield self._finished()
+        total = self._number
+        for number, line in self._held.in_order():
+            if self._full():
+                yield self._finished()
+            before = self._add(line, number)
+            if before is not None:
+                yield before
+        self._number = total
         if self._lines:
             yield self._finished()
 
@@ -104,15 +120,16 @@ class Preparer:
         self._awaited: dict[str, str] = {}
 
     def _finished(self) -> Batch:
+        first = self._held.first
+        last = self._number if first is None else first - 1
         batch = Batch(
-            self._number, self._crc, self._read, self._invalid, self._groups, self._failed
+            last, self._lines, self._crc, self._read, self._invalid, self._groups, self._failed
         )
         self._renew()
         return batch
 
-    def _add(self, line: bytes) -> Batch | None:
+    def _add(self, line: bytes, number: int) -> Batch | None:
         """Take a line in. Return the batch before it, when it must not travel with that."""
-        number = self._number + 1
         before = None
         try:
             found = self._entry(line, number)

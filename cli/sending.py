@@ -140,7 +140,7 @@ def send_all(batches: Iterator[Batch], sender: Sender, pace: Pace) -> None:
                 for batch in batches:
                     if last:
                         last.result()
-                    pace.wait(batch.last - sender.done.lines)
+                    pace.wait(batch.lines)
                     last = sending.submit(sender.send, batch)
                 if last:
                     last.result()

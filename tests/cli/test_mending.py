@@ -300,6 +300,24 @@ class TestDumpAndLoad:
             f"E: {number}" for number in range(tries - kept + 1, tries + 1)
         ]
 
+    @pytest.mark.parametrize("between", [0, 1100])
+    def test_dependencies_come_back_in_any_order_of_lines(
+        self, cli: Cli, redis_cli: Cli, given: Given, between: int
+    ) -> None:
+        given.task("shop.add", task_id="a", queue="z")
+        given.task("shop.add", task_id="y", depends_on="a")
+        given.task("shop.add", task_id="b", depends_on="y")
+        given.failed("a")
+        lines = cli.ok("dump", "--all-queues").splitlines(True)
+        lines.sort(key=lambda line: json.loads(line)["id"], reverse=True)
+        lines = [lines[1], lines[0], *['{"task":"shop.add"}\n'] * between, lines[2]]
+        cli.ok("drop", "--all-queues", "--yes")
+        for one in (cli, redis_cli):
+            loaded = json.loads(one.ok("load", "-", input="".join(lines)))
+            assert (loaded["lines"], loaded["queued"]) == (between + 3, between + 3)
+            found = {row["id"]: row["depends_on"] for row in one.json("dump", "--state", "blocked")}
+            assert found == {"y": ["a"], "b": ["y"]}
+
     def test_push_from_takes_a_dump_too(self, cli: Cli, given: Given) -> None:
         given.failed(given.task("shop.boom", 5, task_id="a"))
         dumped = cli.ok("dump")
