@@ -159,7 +159,7 @@ def _version(ctx: click.Context, _param: click.Parameter, asked: bool) -> None:
             ["--version"],
             is_flag=True,
             is_eager=True,
-            allow_from_autoenv=False,  # GATOR_VERSION is anybody's name for a version
+            allow_from_autoenv=False,  # others have a variable of that name
             expose_value=False,
             callback=_version,
             help="The version.",
