@@ -63,7 +63,9 @@ class _Unheld(logging.StreamHandler[TextIO]):
         if self._left_out:
             missing, self._left_out = self._left_out, 0
             worker_log.warning("nobody read the log: %d lines were left out", missing)
-        super().emit(record)
+            self.emit(record)  # that may have taken the last room
+        else:
+            super().emit(record)
 
     def _is_taken(self, milliseconds: int) -> bool:
         try:

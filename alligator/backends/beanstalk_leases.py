@@ -24,7 +24,7 @@ RESERVE_NOW = b"reserve-with-timeout 0"
 # The server says DEADLINE_SOON only when nothing is ready, and a lease of ours ends within 1 s.
 _NOTHING_READY = frozenset({b"TIMED_OUT", b"DEADLINE_SOON"})
 
-_ENDED = frozenset({b"DELETED", b"RELEASED", b"BURIED", b"KICKED"})
+_ENDED = frozenset({b"DELETED", b"RELEASED", b"BURIED"})
 
 # The copy of a failed task is delayed until it is buried. If that is cut short, it becomes ready
 # after these seconds, and whoever reserves it buries it.
@@ -68,12 +68,12 @@ class _Held:
 
 
 class _End(NamedTuple):
-    """An Ack, Release or Defer, the outcome at position `at`, and the commands that do it."""
+    """An Ack, Release or Defer, the outcome at position `at`, and the command that does it."""
 
     at: int
     task_id: str
     token: str
-    commands: list[bytes]
+    command: bytes
 
 
 @dataclass(slots=True)
@@ -134,10 +134,10 @@ class Leases:
             outcome = outcomes[index]
             if isinstance(outcome, Ack | Release | Defer):
                 task_id = outcome.lease.task_id
-                ends.append(_End(index, task_id, held.token, _end_commands(outcome, held)))
+                ends.append(_End(index, task_id, held.token, _end_command(outcome, held)))
             else:
                 copies.append(_Copy(index, outcome, held, self._data(outcome, held)))
-        commands = [command for end in ends for command in end.commands]
+        commands = [end.command for end in ends]
         if copies:
             # One by one: a copy that is refused must not cost the acks, nor leases yet unknown.
             replies = self.connection.ask(commands)
@@ -267,10 +267,8 @@ class Leases:
     def _note_ends(
         self, ends: Iterable[_End], replies: Iterable[Reply], accepted: list[bool]
     ) -> None:
-        answers = iter(replies)
-        for end in ends:
-            statuses = {reply.status for reply in itertools.islice(answers, len(end.commands))}
-            accepted[end.at] = statuses <= _ENDED
+        for end, reply in zip(ends, replies, strict=True):
+            accepted[end.at] = reply.status in _ENDED
             # A reserve in the same write may have handed the same job to us again.
             if self._held[end.task_id].token == end.token:
                 del self._held[end.task_id]
@@ -367,13 +365,14 @@ def _end_without_copy(copy: _Copy) -> bytes:
     return b"release %b %d %d" % (held.id, held.stats.pri, delay)
 
 
-def _end_commands(outcome: Ack | Release | Defer, held: _Held) -> list[bytes]:
+def _end_command(outcome: Ack | Release | Defer, held: _Held) -> bytes:
     if isinstance(outcome, Ack):
-        return [b"delete " + held.id]
+        return b"delete " + held.id
     if isinstance(outcome, Defer):
-        return [b"release %b %d %d" % (held.id, held.stats.pri, jobs.to_delay(outcome.delay))]
-    delay = _COUNTING_DELAY if outcome.charged else 0
-    return [b"release %b %d %d" % (held.id, held.stats.pri, delay)]
+        delay = jobs.to_delay(outcome.delay)
+    else:
+        delay = _COUNTING_DELAY if outcome.charged else 0
+    return b"release %b %d %d" % (held.id, held.stats.pri, delay)
 
 
 def _is_charged(outcome: Outcome) -> bool:

@@ -15,14 +15,14 @@ from alligator.logs import formatter
 UNREAD = """
 import fcntl, os
 reading, writing = os.pipe()
-fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 4096)
+fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 8192)
 os.dup2(writing, 2)
-os.write(writing, b"." * 4096)
+os.write(writing, b"." * 8192)
 from alligator.logs import configure, worker_log
 configure("text", "info", waits=False)
 for _ in range(3):
     worker_log.info("lost")
-os.read(reading, 4096)
+os.read(reading, 8192)
 worker_log.info("seen")
 print(os.read(reading, 4096).decode())
 """
