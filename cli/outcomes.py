@@ -7,7 +7,7 @@ from alligator.backends.base import Backend, Finished, FinishedState, State
 
 from .errors import CliError, TimedOut
 from .pauses import held_up, sentences
-from .shell import arguments
+from .quoting import arguments
 
 
 def result_of(

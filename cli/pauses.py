@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from alligator.backends.base import Backend, Capability
 
-from .shell import arguments
+from .quoting import arguments
 
 
 def held_up(client: Backend, queues: Iterable[str]) -> list[str]:

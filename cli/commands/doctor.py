@@ -26,8 +26,8 @@ from ..checks import COLUMNS, Check, report
 from ..errors import FAILED, redacted
 from ..foreground import users_code
 from ..options import Command
+from ..quoting import arguments
 from ..session import Session, pass_session
-from ..shell import arguments
 from ..stuck import stuck_in
 from ..tally import tasks
 

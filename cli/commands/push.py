@@ -29,8 +29,8 @@ from ..foreground import users_code
 from ..lines import backoff
 from ..options import Command
 from ..outcomes import result_of
+from ..quoting import arguments
 from ..session import Session, pass_session
-from ..shell import arguments
 from ..suggest import did_you_mean
 from ..types import duration, json_array, json_object, rate, when
 

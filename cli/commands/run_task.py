@@ -16,8 +16,8 @@ from ..errors import CliError
 from ..foreground import users_code
 from ..ids import begun
 from ..options import Command
+from ..quoting import arguments
 from ..session import Session, pass_session
-from ..shell import arguments
 from .show import no_such_task
 
 EXAMPLES = """
