@@ -11,8 +11,9 @@ from contextlib import contextmanager, suppress
 class Proxy:
     """Passes bytes between clients and a server until it is told to do worse.
 
-    What is read from the server in one go counts as an answer: clients here send one request and
-    read what comes back before they send another.
+    All that comes from the server until the client speaks again counts as one answer, in however
+    many pieces: clients here send one request and read what comes back before they send another.
+    Were the pieces counted, an attempt with as many of them as `lose_every` would never succeed.
 
     Attributes:
         port: where clients find it, on 127.0.0.1.
@@ -70,18 +71,28 @@ class Proxy:
                 near.close()
                 continue
             self._sockets += (near, far)
+            asked = threading.Event()
             for source, sink, answers in ((near, far, False), (far, near, True)):
-                arguments = (source, sink, answers)
+                arguments = (source, sink, answers, asked)
                 threading.Thread(target=self._pass, args=arguments, daemon=True).start()
 
-    def _pass(self, source: socket.socket, sink: socket.socket, answers: bool) -> None:
-        """Pass on what comes from one side; when it ends, for whatever reason, close both."""
+    def _pass(
+        self, source: socket.socket, sink: socket.socket, answers: bool, asked: threading.Event
+    ) -> None:
+        """Pass on what comes from one side; when it ends, for whatever reason, close both.
+
+        Args:
+            answers: that side is the server.
+            asked: the client has spoken, and no answer has begun since.
+        """
         speaks, born = True, self._generation
         with source, sink, suppress(OSError):
             try:
                 while data := source.recv(65536):
                     self._flowing.wait()
-                    if answers and self._loses():
+                    if not answers:
+                        asked.set()
+                    elif self._begins(asked) and self._loses():
                         speaks = False
                         if not self.silent:
                             return
@@ -90,6 +101,11 @@ class Proxy:
             finally:
                 _cut(source)
                 _cut(sink)
+
+    def _begins(self, asked: threading.Event) -> bool:
+        begins = asked.is_set()
+        asked.clear()
+        return begins
 
     def _loses(self) -> bool:
         with self._counting:
