@@ -152,7 +152,8 @@ def _unexplained(
 
 def _in_doubt(by_pid: Mapping[int, list[Event]], kill: Kill) -> set[str]:
     """The tasks that may run again on account of a kill: those that its processes had not ended,
-    and the last ones that they had."""
+    and the last ones that they had: the last that finished and the last that failed, since a
+    settle of beanstalkd's ends what finished before what failed, whichever came first."""
     names: set[str] = set()
     for pid, events in by_pid.items():
         its = pid in kill.pids or events[0].supervisor == kill.supervisor
@@ -160,8 +161,9 @@ def _in_doubt(by_pid: Mapping[int, list[Event]], kill: Kill) -> set[str]:
             before = [event for event in events if event.at <= kill.gone]
             last = {event.name: event.word for event in before}
             names.update(name for name, word in last.items() if word == "started")
-            ended = [event.name for event in before if event.word != "started"]
-            names.update(ended[-kill.in_flight :])
+            for word in ("finished", "failed"):
+                ended = [event.name for event in before if event.word == word]
+                names.update(ended[-kill.in_flight :])
     return names
 
 

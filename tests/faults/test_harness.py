@@ -86,6 +86,15 @@ def test_a_killed_supervisor_explains_what_its_dead_children_had_ended() -> None
     assert seen(events, kill._replace(supervisor=101)).unexplained == ["a"]
 
 
+def test_a_failed_try_may_be_settled_after_what_finished_later() -> None:
+    events = evidence(
+        *("started a 1 1", "failed a 1 2", "started b 1 3", "finished b 1 4"),
+        *("started a 2 10", "finished a 2 11", "started a 2 12", "finished a 2 13"),
+    )
+
+    assert seen(events, killed(1, 5)).unexplained == []
+
+
 def test_recovery_is_from_the_kill_to_the_next_start() -> None:
     events = evidence(
         "started a 1 1",
