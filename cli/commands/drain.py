@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import time
 
@@ -16,6 +15,7 @@ from ..errors import TimedOut
 from ..options import Command
 from ..pauses import held_up, sentences
 from ..progress import Meter
+from ..queue_rows import QUEUE_COLUMNS, queue_rows
 from ..selection import misspelt
 from ..session import Session, pass_session
 from ..tally import tasks
@@ -30,16 +30,23 @@ gator drain mail --running && deploy
 LOOK = 0.2
 
 
-@click.command("drain", cls=Command, examples=EXAMPLES, surplus="One queue at a time.")
+@click.command(
+    "drain",
+    cls=Command,
+    examples=EXAMPLES,
+    fields=QUEUE_COLUMNS.names,
+    surplus="One queue at a time.",
+)
 @click.argument("queue", metavar="QUEUE", shell_complete=queue_names)
 @click.option("--timeout", type=duration, metavar="TIME", help="Wait no longer than this.")
 @click.option("--running", is_flag=True, help="Wait for what runs only, as after a pause.")
 @pass_session
-def command(session: Session, queue: str, timeout: float | None, running: bool) -> int:
+def command(session: Session, queue: str, timeout: float | None, running: bool) -> None:
     """Wait until a queue is empty.
 
     Of tasks that have yet to run, delayed and blocked ones too, and of those that run. Failed ones
-    stay, and are not waited for. Prints nothing; the exit code is 124 when the time is over.
+    stay, and are not waited for. Prints the queue as `gator queues` does; when the time is over
+    first, nothing, and the exit code is 124.
     """
     check_name("queue name", queue)
     client = open_client(session)
@@ -59,7 +66,7 @@ def command(session: Session, queue: str, timeout: float | None, running: bool) 
             time.sleep(LOOK)
     finally:
         meter.clear()
-    return os.EX_OK
+    session.out.rows(queue_rows(client, [queue]), QUEUE_COLUMNS)
 
 
 def _left(counts: Counts, running: bool) -> int:
