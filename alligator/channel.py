@@ -22,7 +22,7 @@ import marshal
 import os
 import struct
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from .backends.base import Ack, Defer, Fail, Failure, Lease, Outcome, Retry
 from .limits import Limit
@@ -59,14 +59,6 @@ def open_pipes(number: int) -> list[int]:
     return ends
 
 
-class Finished(NamedTuple):
-    """A child's word on one lease: its number, seconds of the try, and the outcome."""
-
-    number: int
-    seconds: float
-    outcome: Outcome
-
-
 def frame(value: Any) -> bytes:
     """Return `value`, made of plain built-in types, as one frame."""
     data = marshal.dumps(value)
@@ -82,16 +74,16 @@ class FrameReader:
     def feed(self, data: bytes) -> Iterator[Any]:
         """Add bytes and yield the values that are whole now."""
         self._buffer += data
-        start, end = 0, len(self._buffer)
+        done, start, end = 0, _LENGTH.size, len(self._buffer)
         with memoryview(self._buffer) as view:
-            while end - start >= _LENGTH.size:
-                (length,) = _LENGTH.unpack_from(view, start)
-                if end - start - _LENGTH.size < length:
+            while start <= end:
+                (length,) = _LENGTH.unpack_from(view, done)
+                if start + length > end:
                     break
-                start += _LENGTH.size
-                yield marshal.loads(view[start : start + length])
-                start += length
-        del self._buffer[:start]
+                done = start + length
+                yield marshal.loads(view[start:done])
+                start = done + _LENGTH.size
+        del self._buffer[:done]
 
 
 class Permits:
@@ -161,17 +153,15 @@ def pack_outcome(report: Report, number: int, seconds: float, outcome: Outcome) 
     return frame((*head, "fail", tuple(outcome.failure)))
 
 
-def unpack_outcome(values: tuple[Any, ...], lease: Lease) -> Finished:
-    """Read what pack_outcome wrote, for the lease of that number; the report is read apart."""
-    number, _begun, _room, seconds, kind, *rest = values
-    outcome: Outcome
+def unpack_outcome(values: tuple[Any, ...], lease: Lease) -> tuple[float, Outcome]:
+    """Return seconds and outcome of what pack_outcome wrote for a lease; the number and the report
+    are read apart."""
+    seconds, kind = values[3:5]
     if kind == "ack":
-        outcome = Ack(lease, *rest)
-    elif kind == "retry":
-        body, delay, failure = rest
-        outcome = Retry(lease, body, delay, Failure(*failure))
-    elif kind == "defer":
-        outcome = Defer(lease, *rest)
-    else:
-        outcome = Fail(lease, Failure(*rest[0]))
-    return Finished(number, seconds, outcome)
+        return seconds, Ack(lease, *values[5:])
+    if kind == "retry":
+        body, delay, failure = values[5:]
+        return seconds, Retry(lease, body, delay, Failure(*failure))
+    if kind == "defer":
+        return seconds, Defer(lease, *values[5:])
+    return seconds, Fail(lease, Failure(*values[5]))

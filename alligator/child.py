@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any, NamedTuple, NoReturn, Protocol
 
 from . import execution, logs, memory
-from .backends.base import HOST, Defer, Fail, Lease, Retry
+from .backends.base import HOST, Ack, Fail, Lease, Retry
 from .channel import (
     GREETING,
     WORN,
@@ -273,15 +273,15 @@ def _log(done: execution.Done, seconds: float) -> None:
 def _told(done: execution.Done) -> tuple[int, str, str]:
     """Return the level, the outcome's word and the message for one try."""
     match done.outcome:
+        case Ack():
+            return logging.INFO, "success", "done"
         case Retry(failure=failure):
             left = done.task.retries if done.task else 0
             return logging.WARNING, "retrying", f"failed, {left} retries left: {failure.error}"
         case Fail(failure=failure):
             return logging.ERROR, "failed", f"failed for good: {failure.error}"
-        case Defer():
-            return logging.INFO, "snoozed", f"asked to be run {done.error}"
         case _:
-            return logging.INFO, "success", "done"
+            return logging.INFO, "snoozed", f"asked to be run {done.error}"
 
 
 def _frames(descriptor: int) -> Iterator[Any]:

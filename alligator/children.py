@@ -13,12 +13,11 @@ from contextlib import suppress
 from typing import Any
 
 from . import memory
-from .backends.base import Lease
+from .backends.base import Lease, Outcome
 from .beats import Begun
 from .channel import (
     GREETING,
     WORN,
-    Finished,
     FrameReader,
     Permits,
     frame,
@@ -192,10 +191,10 @@ class Child:
             self._unsent.clear()  # it is gone, and will be buried
         return False
 
-    def collect(self) -> list[Finished]:
+    def collect(self) -> list[Outcome]:
         """Read what it has ended since the last look."""
-        finished = []
-        report = None
+        outcomes = []
+        average, report = self._average, None
         for values in self._read():
             if values == GREETING:
                 self.ready = True
@@ -208,17 +207,18 @@ class Child:
             elif values[0] == "report":
                 report = values[1:]
             elif values[0] in self.held:
-                finished.append(unpack_outcome(values, self.held.pop(values[0])))
+                seconds, outcome = unpack_outcome(values, self.held.pop(values[0]))
+                outcomes.append(outcome)
+                average += WEIGHT * (seconds - average)
                 self._limits.pop(values[0], None)
                 del self._given[values[0]]
                 self._reached.discard(values[0])
                 report = values[1:3]
         if report:
             self._hear(*report)  # the last one says it all
-        if finished:
-            self.done += len(finished)
-            self._learn(finished)
-        return finished
+        self.done += len(outcomes)
+        self._average = average
+        return outcomes
 
     def _hear(self, begun: int, room: int) -> None:
         """Take a report in."""
@@ -353,10 +353,6 @@ class Child:
             self._spoilt = True
             self.kill()  # something in it wrote to the pipe that is no frame; it can't be believed
         return values
-
-    def _learn(self, finished: list[Finished]) -> None:
-        for one in finished:
-            self._average += WEIGHT * (one.seconds - self._average)
 
 
 def reap_strays(children: Sequence[Child]) -> None:

@@ -201,7 +201,7 @@ class Supervisor:
             reap_strays(self._children)
         for child in list(self._children):
             gone = child.gone()  # before the read, so that nothing is missed
-            self._outcomes += (one.outcome for one in child.collect())
+            self._outcomes += child.collect()
             self._ever_ready |= child.ready
             if gone:
                 self._bury(child)
@@ -388,7 +388,7 @@ class Supervisor:
             child.kill()
         for child in busy:
             child.wait()
-            self._outcomes += (one.outcome for one in child.collect())
+            self._outcomes += child.collect()
             for lease in child.held.values():
                 log.warning(
                     "did not finish", extra={"task_id": lease.task_id, "queue": lease.queue}

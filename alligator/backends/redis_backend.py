@@ -44,7 +44,7 @@ from .redis_wire import (
     read_record,
     shown,
     write_id,
-    write_outcome,
+    write_outcomes,
     write_terms,
 )
 from .roster import STALE_KEPT, WorkerRecord, dump_worker, load_workers
@@ -108,8 +108,7 @@ class Client(Backend):
         token = _token()
         duration = microseconds(self.lease_seconds)
         arguments = [duration, token, self.worker, wanted, len(queues), *queues]
-        for outcome in outcomes:
-            arguments += write_outcome(outcome)
+        arguments += write_outcomes(outcomes)
         accepted, numbers, ids, values = self._link.call("settle", *arguments)
         origins = chain.from_iterable(map(repeat, queues, numbers))
         leases = [

@@ -6,8 +6,9 @@ import json
 import math
 import re
 import struct
+from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from .base import (
@@ -44,7 +45,7 @@ _is_uuid = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 
 
 # The last of 22 digits of base64 has two bits of the 128.
-_is_short = re.compile(rb"~[A-Za-z0-9+/]{21}[AQgw]").fullmatch
+_LAST_DIGITS = b"AQgw"
 _is_foreign = re.compile("~0x((?:[0-9a-f]{2})*)").fullmatch
 
 
@@ -70,9 +71,13 @@ def read_id(kept: bytes) -> str:
     Bytes that it would not write are another program's, and come out as ~0x and their hexadecimal
     digits: from any bytes there is a way back to the very same, so any task can be settled.
     """
-    if _is_short(kept):
-        digits = a2b_base64(kept[1:] + b"==").hex()
-        return "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))
+    if len(kept) == 23 and kept[0] == ord("~") and kept[22] in _LAST_DIGITS:
+        try:
+            digits = a2b_base64(kept[1:] + b"==", strict_mode=True).hex()
+        except Base64Error:
+            pass  # another program's
+        else:
+            return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
     try:
         task_id = kept.removeprefix(b"~~").decode()
     except UnicodeDecodeError:
@@ -103,24 +108,41 @@ def write_terms(entry: Entry) -> bytes:
     return json.dumps(terms, ensure_ascii=False).encode(errors="surrogateescape")
 
 
-def write_outcome(outcome: Outcome) -> tuple[Any, ...]:
-    """Return an outcome as settle.lua reads it."""
-    task_id, token = write_id(outcome.lease.task_id), outcome.lease.token
+def write_outcomes(outcomes: Iterable[Outcome]) -> list[Any]:
+    """Return outcomes as settle.lua reads them: those of one kind that end leases of one token, and
+    come in a row, name both once."""
+    parts: list[Any] = []
+    group, count_at = ("", ""), 0
+    for outcome in outcomes:
+        kind, needs = _write_outcome(outcome)
+        lease = outcome.lease
+        if group != (kind, lease.token):
+            group = kind, lease.token
+            parts += (*group, 0)
+            count_at = len(parts) - 1
+        parts[count_at] += 1
+        parts.append(write_id(lease.task_id))
+        parts += needs
+    return parts
+
+
+def _write_outcome(outcome: Outcome) -> tuple[str, tuple[Any, ...]]:
+    """Return an outcome's kind, and what that needs."""
     if isinstance(outcome, Ack):
         if outcome.result_ttl <= 0:
-            return "ack", task_id, token
+            return "ack", ()
         kept_ms = math.ceil(min(outcome.result_ttl, FAR) * 1000)
-        return "keep", task_id, token, kept_ms, outcome.result
+        return "keep", (kept_ms, outcome.result)
     if isinstance(outcome, Retry):
         delay, failure = microseconds(outcome.delay), _line(outcome.failure)
-        return "retry", task_id, token, delay, outcome.body, failure
+        return "retry", (delay, outcome.body, failure)
     if isinstance(outcome, Fail):
         counts = int(outcome.attempted), int(outcome.charged)
-        return "fail", task_id, token, _line(outcome.failure), *counts
+        return "fail", (_line(outcome.failure), *counts)
     if isinstance(outcome, Defer):
-        return "defer", task_id, token, microseconds(outcome.delay)
+        return "defer", (microseconds(outcome.delay),)
     assert isinstance(outcome, Release)
-    return "charge" if outcome.charged else "release", task_id, token
+    return "charge" if outcome.charged else "release", ()
 
 
 def _line(failure: Failure) -> str:

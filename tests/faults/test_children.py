@@ -66,7 +66,7 @@ def ended(child: Child) -> list[str]:
     outcomes = []
 
     def idle() -> bool:
-        outcomes.extend(one.outcome for one in child.collect())
+        outcomes.extend(child.collect())
         return not child.held
 
     eventually(idle, "the child ends all it holds")
@@ -117,8 +117,7 @@ def test_what_a_dead_child_had_not_started_is_told_from_what_it_had(
     os.kill(pid_when_started(evidence), 9)
     eventually(child.gone, "it is gone")
 
-    (finished,) = child.collect()
-    assert finished.outcome == Ack(done[0])
+    assert child.collect() == [Ack(done[0])]
     assert child.take_back() == behind
     assert list(child.held.values()) == [stuck]
     assert child.cause_of_death().startswith("SIGKILL")

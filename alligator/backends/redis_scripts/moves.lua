@@ -224,8 +224,9 @@ end
 local function lease(queue, ids, token, worker, duration)
   local ends, leases = {}, {}
   local value = token .. '\n' .. queue .. '\n' .. worker
+  local until_then = string.format('%.0f', now + duration)
   for _, id in ipairs(ids) do
-    ends[#ends + 1] = now + duration
+    ends[#ends + 1] = until_then
     ends[#ends + 1] = id
     leases[#leases + 1] = id
     leases[#leases + 1] = value

@@ -1,6 +1,6 @@
 -- End leases, then reserve.
 -- ARGV[3] duration of a lease in µs, [4] token, [5] worker, [6] how many to reserve, [7] number of queues, then the
--- queues, then the outcomes, each: kind, id, token and what its kind needs:
+-- queues, then the outcomes in groups: kind, token of the leases, how many, and for each its id and what its kind needs:
 --   ack              done
 --   keep             done, with a result: time to live in ms, result
 --   retry            again: delay in µs, body, failure
@@ -14,39 +14,40 @@ local duration, token, worker, limit = tonumber(ARGV[3]), ARGV[4], ARGV[5], tonu
 local first_outcome = 8 + ARGV[7]
 local EXTRAS = {ack = 0, keep = 2, retry = 3, fail = 3, release = 0, charge = 0, defer = 1}
 
--- Where each outcome starts in ARGV, and its id.
+-- Of each outcome its id, kind and token, and where its id stands in ARGV.
 local function read_outcomes()
-  local starts, ids, at = {}, {}, first_outcome
+  local ids, kinds, tokens, places, at = {}, {}, {}, {}, first_outcome
   while at <= #ARGV do
-    starts[#starts + 1] = at
-    ids[#ids + 1] = ARGV[at + 1]
-    at = at + 3 + EXTRAS[ARGV[at]]
+    local kind, held, step = ARGV[at], ARGV[at + 1], 1 + EXTRAS[ARGV[at]]
+    local next_group = at + 3 + ARGV[at + 2] * step
+    for place = at + 3, next_group - 1, step do
+      local index = #ids + 1
+      ids[index], kinds[index], tokens[index], places[index] = ARGV[place], kind, held, place
+    end
+    at = next_group
   end
-  return starts, ids
+  return ids, kinds, tokens, places
 end
 
--- Which outcomes count, and the queue of each; their leases end here, and what they add to the totals is
+-- Which outcomes count, and the queue of each. Their leases end here, and what they add to the totals is
 -- noted.
-local function accept(starts, ids)
-  local answers, accepted, queues, ended, by_queue, done = {}, {}, {}, {}, {}, {}
+local function accept(ids, kinds, tokens)
+  local answers, accepted, queues, by_queue, done = {}, {}, {}, {}, {}
   local acked, failed = {}, {}
   for index, value in ipairs(fetch(P .. 'leases', ids)) do
-    local id = ids[index]
-    local lease = read_lease(value)
-    local holds = lease.token == ARGV[starts[index] + 2] and not done[id]
+    local id, kind, lease = ids[index], kinds[index], read_lease(value)
+    local holds = lease.token == tokens[index] and not done[id]
     answers[index] = holds and '1' or '0'
     if holds then
       done[id] = true
-      accepted[#accepted + 1] = starts[index]
-      queues[#queues + 1] = lease.queue
-      ended[#ended + 1] = id
+      accepted[#accepted + 1] = index
+      queues[index] = lease.queue
       local running = by_queue[lease.queue]
       if running then
         running[#running + 1] = id
       else
         by_queue[lease.queue] = {id}
       end
-      local kind = ARGV[starts[index]]
       if kind == 'ack' or kind == 'keep' then
         acked[lease.queue] = (acked[lease.queue] or 0) + 1
       elseif kind == 'fail' then
@@ -54,8 +55,8 @@ local function accept(starts, ids)
       end
     end
   end
-  each_chunk('HDEL', P .. 'leases', ended)
   for queue, running in pairs(by_queue) do
+    each_chunk('HDEL', P .. 'leases', running)
     each_chunk('ZREM', key('running', queue), running)
   end
   for queue, number in pairs(acked) do
@@ -124,22 +125,22 @@ local function fail(id, queue, failure, attempts, deliveries)
   tell_done(id)
 end
 
-local function apply(accepted, queues)
+local function apply(accepted, queues, ids, kinds, places)
   local succeeded, kept = {}, {}
-  for index, at in ipairs(accepted) do
-    local kind, id, queue = ARGV[at], ARGV[at + 1], queues[index]
+  for _, index in ipairs(accepted) do
+    local kind, id, queue, at = kinds[index], ids[index], queues[index], places[index]
     if kind == 'ack' then
       succeeded[#succeeded + 1] = id
     elseif kind == 'keep' then
       succeeded[#succeeded + 1] = id
       kept[#kept + 1] = id
-      redis.call('SET', P .. 'result:' .. id, ARGV[at + 4], 'PX', ARGV[at + 3])
+      redis.call('SET', P .. 'result:' .. id, ARGV[at + 2], 'PX', ARGV[at + 1])
     elseif kind == 'retry' then
-      retry(id, queue, tonumber(ARGV[at + 3]), ARGV[at + 4], ARGV[at + 5])
+      retry(id, queue, tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3])
     elseif kind == 'fail' then
-      fail(id, queue, ARGV[at + 3], tonumber(ARGV[at + 4]), tonumber(ARGV[at + 5]))
+      fail(id, queue, ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3]))
     elseif kind == 'defer' then
-      defer(id, queue, tonumber(ARGV[at + 3]))
+      defer(id, queue, tonumber(ARGV[at + 1]))
     elseif kind == 'charge' then
       make_ready(id, rewrite(id, queue, function() end))
     else
@@ -155,11 +156,12 @@ end
 -- Lease up to `wanted` tasks and add them to `ids` and `values`; members without a task are nobody's.
 local function take(queue, wanted, ids, values)
   promote(queue)
-  local found = {}
+  local found, waiting = {}, key('waiting', queue)
   repeat
-    local popped, fresh = redis.call('ZPOPMIN', key('waiting', queue), wanted - #found), {}
-    for at = 1, #popped, 2 do
-      fresh[#fresh + 1] = popped[at]
+    -- Not ZPOPMIN: to write all the scores takes as long as the rest of it.
+    local fresh = redis.call('ZRANGE', waiting, 0, wanted - #found - 1)
+    if #fresh > 0 then
+      redis.call('ZREMRANGEBYRANK', waiting, 0, #fresh - 1)
     end
     for at, value in ipairs(fetch(P .. 'tasks', fresh)) do
       if value then
@@ -197,8 +199,9 @@ end
 -- Not part of the reply that is kept for a repeated call: bodies are large.
 local values
 local done = once(function()
-  local answers, accepted, queues = accept(read_outcomes())
-  apply(accepted, queues)
+  local ids, kinds, tokens, places = read_outcomes()
+  local answers, accepted, queues = accept(ids, kinds, tokens)
+  apply(accepted, queues, ids, kinds, places)
   local numbers, reserved
   numbers, reserved, values = reserve()
   return {answers, numbers, reserved}, #accepted > 0 or #reserved > 0
