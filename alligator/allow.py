@@ -26,9 +26,6 @@ from .exceptions import (
 from .tasks import HOOKS, Task
 from .utils import DottedPath, dotted_path, import_attr
 
-#: The variable with the patterns of every worker that is told of no others.
-ALLOW_VARIABLE = "GATOR_ALLOW"
-
 _SEPARATORS = re.compile(r"[\s,]+")
 _SEGMENT = re.compile(r"[\w*]+")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 import time
-import traceback
 from collections.abc import Callable
 from types import TracebackType
 from typing import NamedTuple
@@ -268,6 +267,8 @@ def failure_of(error: BaseException, worker: str) -> Failure:
     if isinstance(notes, list):
         text += "".join(f" ({note})" for note in notes if isinstance(note, str))
     try:
+        import traceback  # workers have it from their start; a push starts sooner without
+
         trace = "".join(traceback.format_exception(type(error), error, _users_part(error)))
     except Exception:
         trace = ""

@@ -11,14 +11,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from .allow import ALLOW_VARIABLE, AllowList
 from .backends.base import Record
 from .exceptions import InvalidSetting
 from .signing import FILE_VARIABLE, Keys, Secrets, read_secrets, unwrap
 from .tasks import Task
 
 if TYPE_CHECKING:
+    from .allow import AllowList
     from .settings import WorkerSettings
+
+#: The variable with the patterns of every worker that is told of no others.
+ALLOW_VARIABLE = "GATOR_ALLOW"
 
 
 @dataclass(frozen=True)
@@ -53,11 +56,12 @@ class Trust:
         source = "allow"
         if allow is None:
             allow, source = os.environ.get(ALLOW_VARIABLE), ALLOW_VARIABLE
-        return cls(
-            None if secret is None else Keys(secret),
-            None if allow is None else AllowList(allow, source),
-            binds_ids,
-        )
+        keys = None if secret is None else Keys(secret)
+        if allow is None:
+            return cls(keys, None, binds_ids)
+        from .allow import AllowList  # most have none, and a push starts the sooner
+
+        return cls(keys, AllowList(allow, source), binds_ids)
 
     def seal(self, queue: str, task_id: str, body: bytes) -> bytes:
         """Return what the broker is to keep: the body, signed if there are keys."""

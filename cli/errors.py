@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import traceback
 
 import click
 from click.core import ParameterSource
@@ -138,7 +137,7 @@ def told(error: BaseException, as_json: bool, debug: bool, secrets: tuple[str, .
         secrets: passwords that must not appear, besides those that a DSN's form gives away.
     """
     message, hint = describe(error)
-    trace = "".join(traceback.format_exception(error)) if debug else ""
+    trace = _traceback(error) if debug else ""
     message, hint, trace = (redacted(text, secrets) for text in (message, hint, trace))
     if not as_json:
         lines = "\n".join(part for part in (trace.rstrip(), f"Error: {message}", hint) if part)
@@ -149,6 +148,12 @@ def told(error: BaseException, as_json: bool, debug: bool, secrets: tuple[str, .
     if trace:
         report["traceback"] = trace
     return json.dumps(report, ensure_ascii=False)
+
+
+def _traceback(error: BaseException) -> str:
+    import traceback  # few runs want one
+
+    return "".join(traceback.format_exception(error))
 
 
 def escaped(text: str, keep: str) -> str:

@@ -10,7 +10,7 @@ import click
 from .output import Output
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Settings:
     """The options that every command has; see `options.global_options`."""
 
@@ -25,7 +25,7 @@ class Settings:
     debug: bool = False
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Session:
     """The settings of this run, and what is made from them.
 
