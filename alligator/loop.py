@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Coroutine, Generator, Iterator
@@ -15,11 +16,17 @@ from .exceptions import TaskTimeout
 from .forks import generation
 from .limits import told
 
+#: Seconds after which a thread that runs Python code lets another one that waits go on. While the
+#: main thread begins tasks, the loop may wait so long each time that something is due: with
+#: Python's own 5 ms, 500 coroutines of 100 ms took some hundredths longer.
+SWITCH_INTERVAL = 0.0005
+
 
 class LoopThread:
     """A loop that runs as long as its process."""
 
     def __init__(self) -> None:
+        sys.setswitchinterval(min(SWITCH_INTERVAL, sys.getswitchinterval()))
         self._loop = asyncio.new_event_loop()
         self._loop.set_task_factory(_make_task)
         self._running: set[asyncio.Task[None]] = set()  # the loop itself keeps weak references
