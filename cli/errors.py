@@ -123,9 +123,17 @@ def _name_variable(error: click.UsageError) -> None:
         return
     if ctx.get_parameter_source(param.name) is not ParameterSource.ENVIRONMENT:
         return
-    variable = param.envvar or f"{ctx.auto_envvar_prefix}_{param.name.upper()}"
     if isinstance(error, click.BadParameter):
-        error.param_hint = f"{variable} ({param.opts[-1]})"
+        error.param_hint = called(ctx, param)
+
+
+def called(ctx: click.Context, option: click.Parameter) -> str:
+    """Return what an error calls an option: with the variable that its value is from, if any."""
+    name = option.opts[-1]
+    if ctx.get_parameter_source(str(option.name)) is not ParameterSource.ENVIRONMENT:
+        return name
+    variable = option.envvar or f"{ctx.auto_envvar_prefix}_{str(option.name).upper()}"
+    return f"{variable} ({name})"
 
 
 def told(error: BaseException, as_json: bool, debug: bool, secrets: tuple[str, ...] = ()) -> str:

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from .completing import fields, files, formats
+from .errors import called
 from .session import Session
 from .types import field_names, output_format
 
@@ -27,6 +28,7 @@ def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     variable = ctx.get_parameter_source(str(param.name)) is ParameterSource.ENVIRONMENT
     if not (variable and getattr(settings, name)):
         setattr(settings, name, value)
+        settings.called[name] = called(ctx, param)
 
 
 def global_options(of_group: bool) -> list[click.Option]:

@@ -57,6 +57,7 @@ class Output:
         fields: tuple[str, ...] = (),
         quiet: bool = False,
         color: bool | None = None,
+        called: Mapping[str, str] | None = None,
     ) -> None:
         """Take what the global options say.
 
@@ -64,11 +65,13 @@ class Output:
             format: a name that types.output_format takes; None chooses by where stdout goes.
             fields: which to show; () shows all.
             color: None decides by the environment and the terminal.
+            called: what an error calls `format` and `fields`; by default as the options are.
         """
         self.format = format
         self.fields = fields
         self.quiet = quiet
         self.color = color
+        self.called = {"format": "--format", "fields": "--fields", **(called or {})}
         self._headed: tuple[str, ...] | None = None
 
     def note(self, text: str) -> None:
@@ -155,12 +158,12 @@ class Output:
 
     def _chosen(self, columns: Columns) -> tuple[str, ...]:
         if self.format == PROMETHEUS:
-            raise click.UsageError("--format prometheus: only gator stats has it")
+            raise click.UsageError(f"{self.called['format']}: only gator stats has {PROMETHEUS}")
         for name in self.fields:
             if name not in columns.names:
                 raise click.UsageError(
-                    f"--fields: there is no field {name!r}.{did_you_mean(name, columns.names)} "
-                    f"There are: {', '.join(columns.names)}."
+                    f"{self.called['fields']}: there is no field {name!r}."
+                    f"{did_you_mean(name, columns.names)} There are: {', '.join(columns.names)}."
                 )
         return self.fields or columns.names
 
@@ -173,8 +176,8 @@ class Output:
         together = list(itertools.islice(rows, TABLE_ROWS + 1))
         if len(together) > TABLE_ROWS:
             raise click.UsageError(
-                f"--format {self.format} can have {TABLE_ROWS} rows at most, and there are more; "
-                "--format csv, tsv or json have any number"
+                f"{self.called['format']}: {self.format} can have {TABLE_ROWS} rows at most, "
+                "and there are more; --format csv, tsv or json have any number"
             )
         return iter(together)
 

@@ -10,13 +10,13 @@ from typing import Any, TypeVar
 
 import click
 
-from alligator.backends.base import Backend, Capability, Record, State, check_name
+from alligator.backends.base import Backend, Capability, Record, State
 from alligator.body import call_name
 from alligator.constants import ALL
 
 from .completing import queue_names, words
 from .suggest import did_you_mean
-from .types import STATES, duration, state
+from .types import STATES, duration, queue_name, state
 from .views import last_error, payload_of
 
 #: Records asked for at once while a filter, or no limit, is set.
@@ -69,6 +69,7 @@ def queue_options(command: F) -> F:
         click.option(
             "-q",
             "--queue",
+            type=queue_name,
             metavar="QUEUE",
             shell_complete=queue_names,
             help="The queue; 'all' when left out.",
@@ -84,6 +85,7 @@ def queues_option(command: F) -> F:
         "-q",
         "--queue",
         "queues",
+        type=queue_name,
         multiple=True,
         metavar="QUEUE",
         help="May be repeated; every queue when left out.",
@@ -108,8 +110,6 @@ def chosen_queues(client: Backend, queue: str | None, all_queues: bool) -> list[
     """Return the queues that -q and --all-queues mean."""
     if queue is not None and all_queues:
         raise click.UsageError("-q and --all-queues: give one of the two")
-    if queue is not None:
-        check_name("queue name", queue)
     return client.queues() if all_queues else [ALL if queue is None else queue]
 
 

@@ -12,7 +12,11 @@ from .output import Output
 
 @dataclass(eq=False, repr=False)
 class Settings:
-    """The options that every command has; see `options.global_options`."""
+    """The options that every command has; see `options.global_options`.
+
+    Attributes:
+        called: what an error calls those that were given.
+    """
 
     dsn: str | None = None
     dsn_file: str | None = None
@@ -23,6 +27,7 @@ class Settings:
     quiet: bool = False
     color: bool | None = None
     debug: bool = False
+    called: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(eq=False, repr=False)
@@ -40,7 +45,7 @@ class Session:
     def out(self) -> Output:
         """Where records and messages go. Made at the first use, when all options are known."""
         given = self.settings
-        return Output(given.format, given.fields, given.quiet, given.color)
+        return Output(given.format, given.fields, given.quiet, given.color, given.called)
 
 
 pass_session = click.make_pass_decorator(Session)

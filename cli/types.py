@@ -160,6 +160,19 @@ def field_names(text: str) -> tuple[str, ...]:
     return names
 
 
+def queue_name(text: str) -> str:
+    """Read the name of a queue."""
+    # Help and completion need the names of options, and not the library.
+    from alligator.backends.base import check_name
+    from alligator.exceptions import InvalidName
+
+    try:
+        check_name("queue name", text)
+    except InvalidName as error:
+        raise click.BadParameter(str(error)) from error
+    return text
+
+
 def json_array(text: str) -> list[Any]:
     """Read a JSON array: the text itself, @file, or - for standard input."""
     value = _json(text)

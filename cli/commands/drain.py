@@ -7,7 +7,7 @@ import time
 
 import click
 
-from alligator.backends.base import Counts, check_name
+from alligator.backends.base import Counts
 
 from ..broker import open_client
 from ..completing import queue_names
@@ -19,7 +19,7 @@ from ..queue_rows import QUEUE_COLUMNS, queue_rows
 from ..selection import misspelt
 from ..session import Session, pass_session
 from ..tally import tasks
-from ..types import duration
+from ..types import duration, queue_name
 
 EXAMPLES = """
 gator drain mail --timeout 10m
@@ -37,7 +37,7 @@ LOOK = 0.2
     fields=QUEUE_COLUMNS.names,
     surplus="One queue at a time.",
 )
-@click.argument("queue", metavar="QUEUE", shell_complete=queue_names)
+@click.argument("queue", type=queue_name, metavar="QUEUE", shell_complete=queue_names)
 @click.option("--timeout", type=duration, metavar="TIME", help="Wait no longer than this.")
 @click.option("--running", is_flag=True, help="Wait for what runs only, as after a pause.")
 @pass_session
@@ -48,7 +48,6 @@ def command(session: Session, queue: str, timeout: float | None, running: bool) 
     stay, and are not waited for. Prints the queue as `gator queues` does; when the time is over
     first, nothing, and the exit code is 124.
     """
-    check_name("queue name", queue)
     client = open_client(session)
     for note in misspelt(client, [queue]):
         session.out.note(note)

@@ -9,7 +9,7 @@ from ..bulk_push import Source, push_lines
 from ..completing import queue_names
 from ..options import Command
 from ..session import Session, pass_session
-from ..types import rate
+from ..types import queue_name, rate
 
 EXAMPLES = """
 gator load tasks.ndjson
@@ -22,6 +22,7 @@ gator dump -q mail | jq -c '.queue = "post"' | gator load -
 @click.option(
     "-q",
     "--queue",
+    type=queue_name,
     metavar="QUEUE",
     help="That of lines which name none; 'all' when left out.",
     shell_complete=queue_names,

@@ -17,6 +17,7 @@ from ..mending import Target, Verb, chosen, manner_options, mend
 from ..options import Command
 from ..selection import filter_options, queue_options
 from ..session import Session, pass_session
+from ..types import queue_name
 
 EXAMPLES = """
 gator move 6f1c2a52-6f0e-4c8e-9df1-0a44f7a1b8a0 --to slow
@@ -29,7 +30,12 @@ VERB = Verb("move", "moved", tuple(state for state in State if state is not Stat
 @click.command("move", cls=Command, examples=EXAMPLES)
 @id_arguments
 @click.option(
-    "--to", metavar="QUEUE", required=True, help="Where they go.", shell_complete=queue_names
+    "--to",
+    type=queue_name,
+    metavar="QUEUE",
+    required=True,
+    help="Where they go.",
+    shell_complete=queue_names,
 )
 @queue_options
 @filter_options

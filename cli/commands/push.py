@@ -32,7 +32,7 @@ from ..outcomes import result_of
 from ..quoting import arguments
 from ..session import Session, pass_session
 from ..suggest import did_you_mean
-from ..types import duration, json_array, json_object, rate, when
+from ..types import duration, json_array, json_object, queue_name, rate, when
 
 EXAMPLES = """
 gator push app.tasks.report --args '[1, "weekly"]'
@@ -94,6 +94,7 @@ def dotted_path(text: str) -> DottedPath:
 @click.option(
     "-q",
     "--queue",
+    type=queue_name,
     metavar="QUEUE",
     help="The queue; 'all' when left out.",
     shell_complete=queue_names,

@@ -97,7 +97,10 @@ def command(session: Session, queues: tuple[str, ...], by: str, watch: bool, eve
 
 
 def _refuse_for_prometheus(session: Session, by: str) -> None:
-    for option, given in (("--fields", session.out.fields), ("--by task", by == "task")):
+    for option, given in (
+        (session.out.called["fields"], session.out.fields),
+        ("--by task", by == "task"),
+    ):
         if given:
             raise click.UsageError(
                 f"--format prometheus writes all metrics of the queues; leave out {option}"

@@ -18,7 +18,7 @@ from ..errors import INTERRUPTED, TERMINATED, CliError
 from ..options import Command
 from ..output import is_terminal, wants_color
 from ..session import Session, pass_session
-from ..types import interval
+from ..types import interval, queue_name
 
 if TYPE_CHECKING:  # Textual is an extra, and slow to import
     from ..top.screen import Top
@@ -33,6 +33,7 @@ gator top -q mail --every 5s
 @click.option(
     "-q",
     "--queue",
+    type=queue_name,
     metavar="QUEUE",
     shell_complete=queue_names,
     help="The queue whose tasks are in sight first; that with most failed tasks when left out.",

@@ -6,8 +6,9 @@ import os
 import sys
 
 import click
+from click.core import ParameterSource
 
-from alligator.backends.base import check_name
+from alligator.allow import AllowList
 from alligator.constants import ALL
 from alligator.crashes import MAX_DEATHS
 from alligator.logs import configure, worker_log
@@ -22,7 +23,7 @@ from ..output import wants_color
 from ..pauses import held_up
 from ..selection import misspelt
 from ..session import Session, pass_session
-from ..types import choice, duration, size
+from ..types import choice, duration, queue_name, size
 
 EXAMPLES = """
 gator worker
@@ -34,6 +35,22 @@ gator worker --burst --log-format json
 
 #: As in alligator.logs; a test compares them.
 LEVELS = ("debug", "info", "warning", "error")
+
+
+def patterns(
+    ctx: click.Context, param: click.Parameter, given: tuple[str, ...]
+) -> tuple[str, ...] | None:
+    """Return the patterns of what may run, None when nobody gave any.
+
+    Raises:
+        InvalidSetting: one is no pattern, or a variable holds none.
+    """
+    typed = ctx.get_parameter_source(str(param.name)) is ParameterSource.COMMANDLINE
+    # A variable that came out empty must not mean that everything may run; click drops it.
+    if not typed and str(param.envvar) not in os.environ:
+        return None
+    AllowList(given, "--allow" if typed else f"{param.envvar} (--allow)")
+    return given
 
 
 @click.command(
@@ -52,6 +69,7 @@ LEVELS = ("debug", "info", "warning", "error")
     "-q",
     "--queue",
     "queues",
+    type=queue_name,
     multiple=True,
     default=(ALL,),
     show_default=True,
@@ -129,6 +147,7 @@ LEVELS = ("debug", "info", "warning", "error")
 @click.option(
     "--allow",
     multiple=True,
+    callback=patterns,
     metavar="PATTERN",
     help="Run only tasks, and hooks, whose dotted path matches: 'app.tasks.*'. May be repeated; "
     "without it GATOR_ALLOW has the patterns, and without both everything importable runs.",
@@ -175,7 +194,7 @@ def command(
     time_limit: float | None,
     drain_timeout: float,
     imports: tuple[str, ...],
-    allow: tuple[str, ...],
+    allow: tuple[str, ...] | None,
     reload: bool,
     log_format: str | None,
     log_level: str | None,
@@ -189,11 +208,7 @@ def command(
     closing of its terminal, which sends SIGHUP: the worker lives on. The log and what tasks print
     go to stderr.
     """
-    for queue in queues:
-        check_name("queue name", queue)
-    # A variable that came out empty must not mean that everything may run; click drops it.
-    told = allow or "GATOR_WORKER_ALLOW" in os.environ
-    gator = open_gator(session, allow=allow if told else None)
+    gator = open_gator(session, allow=allow)
     _ = gator.trust  # what is wrong with it is said here and not by every process
     log_format = log_format or ("json" if session.out.format == "json" else "text")
     log_level = log_level or ("warning" if session.out.quiet else "info")
@@ -214,7 +229,7 @@ def command(
         reload=reload,
         log_format="colored" if colored else log_format,
         log_level=log_level,
-        allow=allow,
+        allow=allow or (),
         secret_file=session.settings.secret_file,
         heartbeat_file=heartbeat_file,
     )

@@ -334,7 +334,7 @@ def test_a_format_for_programs_has_one_table_or_none(
     assert Output(format).rows(rows(TABLE_ROWS), Columns(("n",))) == TABLE_ROWS
     shown = capsys.readouterr().out
     assert (shown.count("row "), shown.count("<table>")) == (TABLE_ROWS, format == "html")
-    with pytest.raises(UsageError, match=f"--format {format} can have 500 rows at most"):
+    with pytest.raises(UsageError, match=f"--format: {format} can have 500 rows at most"):
         Output(format).rows(rows(TABLE_ROWS + 1), Columns(("n",)))
     assert capsys.readouterr().out == ""
     Output(format).ids(str(number) for number in range(TABLE_ROWS + 1))  # they are done

@@ -69,6 +69,23 @@ def test_no_variable_asks_for_help_or_the_version(
         ("GATOR_QUEUES_EVERY", "0", "queues --watch", "(--every): 0 is no time between two looks"),
         ("GATOR_TOP_EVERY", "0s", "top", "(--every): 0s is no time between two looks"),
         ("GATOR_PEEK_LIMIT", "9" * 20, "peek", "is not in the range 0<=x<=1000000000"),
+        (
+            "GATOR_FIELDS",
+            "id,nosuch",
+            "peek",
+            "GATOR_FIELDS (--fields): there is no field 'nosuch'",
+        ),
+        ("GATOR_FORMAT", "prometheus", "peek", "(--format): only gator stats has prometheus"),
+        ("GATOR_FIELDS", "id", "stats --format prometheus", "leave out GATOR_FIELDS (--fields)"),
+        ("GATOR_WORKER_ALLOW", "a..b", "worker", "(--allow): 'a..b' is no pattern"),
+        ("GATOR_WORKER_ALLOW", "", "worker", "(--allow) is empty, so nothing could run"),
+        ("GATOR_PUSH_QUEUE", "a\1", "push a.b", "(--queue): queue name 'a\\x01' has control"),
+        ("GATOR_PEEK_QUEUE", "a\1", "peek", "(--queue): queue name 'a\\x01' has control"),
+        ("GATOR_LOAD_QUEUE", "a\1", "load /dev/null", "(--queue): queue name 'a\\x01' has con"),
+        ("GATOR_MOVE_TO", "a\1", "move x", "(--to): queue name 'a\\x01' has control"),
+        ("GATOR_STATS_QUEUE", "a\1", "stats", "(--queue): queue name 'a\\x01' has control"),
+        ("GATOR_TOP_QUEUE", "a\1", "top", "(--queue): queue name 'a\\x01' has control"),
+        ("GATOR_WORKER_QUEUE", "a\1", "worker", "(--queue): queue name 'a\\x01' has control"),
         ("GATOR_DSN", "nowhere", "peek", "GATOR_DSN: 'nowhere' is not a DSN"),
         ("ALLIGATOR_DSN", "nosuch://h", "peek", "ALLIGATOR_DSN: 'nosuch://h': no backend"),
     ],
@@ -89,3 +106,8 @@ def test_an_error_of_an_option_names_no_variable() -> None:
     assert "Invalid value for '--delay': '5x' is no duration" in result.output
     result = CliRunner().invoke(app, ["peek", "--dsn", "nowhere"], env=env)
     assert "Error: 'nowhere' is not a DSN" in result.output
+    env |= {"GATOR_FIELDS": "id", "GATOR_WORKER_ALLOW": "a.b"}
+    result = CliRunner().invoke(app, ["peek", "--fields", "nosuch"], env=env)
+    assert "Error: --fields: there is no field 'nosuch'" in result.output
+    result = CliRunner().invoke(app, ["worker", "--allow", "a..b"], env=env)
+    assert "Error: --allow: 'a..b' is no pattern" in result.output
