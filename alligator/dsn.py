@@ -1,9 +1,14 @@
 """Reading a DSN, and showing one without its password."""
 
+import re
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .exceptions import InvalidDSN
+
+# A password among the options, up to the next option: behind a raw `&` of its own comes what looks
+# like an option without a value, and no option is without one.
+IN_OPTIONS = re.compile(r"(?i)([?&][^=&]*password[^=&]*=)([^&]*(?:&[^=&]+(?=&|$))*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +111,11 @@ def parse(text: str) -> Dsn:
     except ValueError as problem:
         reason = "the port is not a number from 0 to 65535" if "ort" in str(problem) else "bad host"
         raise InvalidDSN(f"{_unread(text)}: {reason}") from None
+    if any("&" in option[2] for option in IN_OPTIONS.finditer(f"?{parts.query}")):
+        raise InvalidDSN(
+            f"{redact(text)}: there is an option without a value behind a password; write & in a "
+            "password as %26"
+        )
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     # Behind a host this is the rest of a password with a mark in it that ends the host; what was
     # read is then part of the password, and no message may show it as a database or an option.
@@ -143,32 +153,27 @@ def _unread(text: str) -> str:
     """Return a DSN that cannot be read, without all that stands before its last `@`: nobody knows
     what in it is the password."""
     scheme, mark, rest = text.partition("://")
-    _, at_sign, after = rest.rpartition("@")
-    return f"{scheme}{mark}***@{_redact_query(after)}" if at_sign else redact(text)
+    hidden = _without_options(rest)
+    _, at_sign, after = hidden.rpartition("@")
+    if at_sign:
+        return f"{scheme}{mark}***@{after}"
+    return f"{scheme}{mark}***" if "@" in rest else redact(text)
 
 
 def redact(text: str) -> str:
     """Return `text` with the password of a DSN in it replaced by `***`.
 
-    A password may hold a raw `/`, `?`, `#` or `@`, so the last `@` of all is taken for its end:
-    rather hide too much.
+    A password may hold a raw `/`, `?`, `#` or `@`, so the last `@` outside the options' passwords
+    is taken for its end: rather hide too much.
     """
-    scheme, mark, rest = text.partition("://")
-    before, at_sign, after = (rest if mark else text).rpartition("@")
+    scheme, mark, rest = _without_options(text).partition("://")
+    before, at_sign, after = (rest if mark else scheme).rpartition("@")
     if not mark:
-        return f"***@{after}" if at_sign else text
+        return f"***@{after}" if at_sign else scheme
     user, colon, _ = before.partition(":")
-    if colon:
-        rest = f"{user}:***@{after}"
-    return scheme + mark + _redact_query(rest)
+    return f"{scheme}{mark}{user}:***@{after}" if colon else scheme + mark + rest
 
 
-def _redact_query(rest: str) -> str:
-    address, mark, query = rest.partition("?")
-    if not mark:
-        return rest
-    shown = [
-        f"{name}=***" if equals and "password" in name.lower() else name + equals + value
-        for name, equals, value in (pair.partition("=") for pair in query.split("&"))
-    ]
-    return address + mark + "&".join(shown)
+def _without_options(text: str) -> str:
+    """Return a DSN, or the end of one, without the passwords among its options."""
+    return IN_OPTIONS.sub(r"\1***", text)

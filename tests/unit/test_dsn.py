@@ -131,6 +131,9 @@ def test_a_bad_host_is_named_without_the_password() -> None:
             "rediss+sentinel://h1,h2/m?sentinel_password=s",
             "rediss+sentinel://h1,h2/m?sentinel_password=***",
         ),
+        ("redis://h:1/0?password=se@cr&lease=1", "redis://h:1/0?password=***&lease=1"),
+        ("redis://ann:se@h:1/0?password=cr@et", "redis://ann:***@h:1/0?password=***"),
+        ("redis://h/0?password=se&cret&lease=1", "redis://h/0?password=***&lease=1"),
         ("sqlite:////home/ann/queue.db", "sqlite:////home/ann/queue.db"),
         ("no dsn at all", "no dsn at all"),
     ],
@@ -164,12 +167,29 @@ def test_no_part_of_a_quoted_password_is_ever_shown(words: list[str]) -> None:
 
 @given(words=WORDS, name=st.sampled_from(("password", "ssl_password", "sentinel_PASSWORD")))
 def test_no_password_among_the_options_is_ever_shown(words: list[str], name: str) -> None:
-    for mark in ("?", "#", "=", "/", "@", ":"):
-        text = f"redis://example.org/0?lease=5&{name}={mark.join(words)}&db=1"
-        assert_hidden(words, redact(text))
+    for mark in "?#=/@:&":
+        for address in ("example.org:1", "ann:secret@example.org", "example.org:x", "[", "a@b@c:x"):
+            text = f"redis://{address}/0?lease=5&{name}={mark.join(words)}&db=1"
+            assert_hidden(words, redact(text))
+            assert_hidden(words, what_parse_says(text))
 
 
-@pytest.mark.parametrize("text", ["redis:/ann:hunter2@host", "redis:ann:hunter2@host"])
+def what_parse_says(text: str) -> str:
+    try:
+        return parse(text).redacted()
+    except InvalidDSN as error:
+        return str(error)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "redis:/ann:hunter2@host",
+        "redis:ann:hunter2@host",
+        "redis:/host?password=x@hunter2",
+        "redis://host:x?password=x@hunter2",
+    ],
+)
 def test_a_mistyped_dsn_does_not_show_its_password_either(text: str) -> None:
     with pytest.raises(InvalidDSN) as caught:
         parse(text)
@@ -252,6 +272,17 @@ def test_a_dsn_that_cannot_be_read_shows_nothing_before_its_last_at_sign(text: s
 
     assert str(error.value).startswith("redis://***@h")
     assert_hidden(["hunter", "wolf"], str(error.value))
+
+
+def test_a_raw_ampersand_in_a_password_is_said_to_need_quoting() -> None:
+    with pytest.raises(InvalidDSN) as error:
+        parse("rediss://h/0?ssl_password=wolf&hunter&lease=5")
+
+    assert str(error.value) == (
+        "rediss://h/0?ssl_password=***&lease=5: there is an option without a value behind a "
+        "password; write & in a password as %26"
+    )
+    assert parse("redis://h/0?password=wolf&").options == {"password": "wolf"}
 
 
 def test_an_at_sign_in_a_file_or_the_value_of_an_option_is_no_password() -> None:

@@ -17,6 +17,15 @@ def test_both_spellings_of_each_password_are_known() -> None:
     assert passwords("sqlite:///queue.db") == set()
 
 
+def test_the_passwords_of_address_and_options_are_told_apart() -> None:
+    dsn = "redis://ann:s3@h/0?sentinel_password=0n@3.&ssl_password=tw'0+x"
+
+    assert passwords(dsn) == {"s3", "0n@3.", "tw'0+x", "tw'0 x"}
+    assert redacted("at redis://ann:s3@h/0?password=0n@3&lease=5, now") == (
+        "at redis://ann:***@h/0?password=***&lease=5, now"
+    )
+
+
 def test_a_dsn_within_a_text_loses_its_passwords() -> None:
     text = f"cannot reach {DSN}; trying again"
 
