@@ -21,6 +21,7 @@ from .batches import LINES, Batch, Preparer
 from .checkpoint import Checkpoint, Note, Progress
 from .errors import PARTLY, CannotPrint
 from .lines import BadLine
+from .output import read_or_not
 from .progress import Meter, Pace
 from .reading import lines, opened, size
 from .sending import Sender, send_all
@@ -235,6 +236,7 @@ def _summary(session: Session, source: Source, done: Progress) -> int:
     if source.print_ids:
         session.out.note(", ".join(f"{count} {what}" for what, count in counts.items()))
     else:
-        session.out.record(counts, unasked="json")
-    session.out.flush()
+        with read_or_not():
+            session.out.record(counts, unasked="json")
+            session.out.flush()
     return PARTLY if done.invalid else os.EX_OK

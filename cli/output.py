@@ -130,6 +130,15 @@ class Output:
             self._tables(rows, columns, names)
         return next(counted)
 
+    def answer(self, rows: Iterable[Row], columns: Columns) -> None:
+        """Write rows of a command whose exit code is the answer, as `rows` does; they are gone
+        through to their end when nobody reads them."""
+        rows = iter(rows)
+        with read_or_not():
+            self.rows(rows, columns)
+        for _ in rows:
+            pass
+
     def record(self, record: Row, unasked: str | None = None) -> None:
         """Write one record.
 
@@ -228,6 +237,16 @@ def reader_left() -> bool:
     poll = select.poll()
     poll.register(stdout, 0)
     return any(events & select.POLLERR for _, events in poll.poll(0))
+
+
+@contextmanager
+def read_or_not() -> Iterator[None]:
+    """End the block, and nothing else, when nobody reads stdout any more."""
+    try:
+        yield
+    except BrokenPipeError:
+        if not reader_left():
+            raise
 
 
 @contextmanager

@@ -62,7 +62,7 @@ def command(
                 "error": error_of(finished) if failed else "",
             }
 
-    session.out.rows(ended(), COLUMNS)
+    session.out.answer(ended(), COLUMNS)
     failed = states.count(FinishedState.FAILED)
     if not failed:
         return os.EX_OK

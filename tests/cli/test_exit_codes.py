@@ -178,16 +178,6 @@ def _unread(cli: Cli, *args: str) -> subprocess.CompletedProcess[str]:
         os.close(writing)
 
 
-def test_a_wait_that_came_to_its_end_keeps_its_code_when_nobody_reads_it(
-    cli: Cli, given: Given
-) -> None:
-    given.failed(given.task("shop.add"))
-
-    done = _unread(cli, "wait", *given.states())
-
-    assert (done.returncode, done.stderr) == (1, "")
-
-
 @pytest.mark.parametrize("unbuffered", ["", "1"])
 class TestClosedPipe:
     """`| head -1` closes the pipe: that is no failure, and nothing to talk about."""
@@ -223,6 +213,31 @@ class TestClosedPipe:
         given.task("shop.add")
         done = _unread(cli, *command)
         assert (done.returncode, done.stderr) == (code, "")
+
+    def test_a_wait_goes_on_and_keeps_its_code_when_the_reader_leaves(
+        self, cli: Cli, given: Given, unbuffered: str
+    ) -> None:
+        cli.env["PYTHONUNBUFFERED"] = unbuffered
+        failed = given.failed(given.task("shop.add"))
+
+        for ids, code, stderr in (
+            ([failed], 1, ""),
+            ([failed, "gone"], 3, ""),
+            (["gone", given.task("shop.add", task_id="a")], 124, "task a has not ended within 0 s"),
+        ):
+            done = _unread(cli, "wait", *ids, "--timeout", "0")
+            assert done.returncode == code
+            assert stderr in done.stderr
+
+    def test_a_load_keeps_its_code_when_the_reader_leaves(
+        self, cli: Cli, folder: Path, unbuffered: str
+    ) -> None:
+        cli.env["PYTHONUNBUFFERED"] = unbuffered
+        (folder / "rows").write_text("no task\n")
+        done = _unread(cli, "push", "--from", "rows", "--skip-invalid")
+        assert done.returncode == 3
+        assert done.stderr.startswith("skipped: line 1, column 1: ")
+        assert "Error" not in done.stderr
 
     def test_canceling_goes_on_when_the_reader_leaves(
         self, cli: Cli, given: Given, unbuffered: str
