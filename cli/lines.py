@@ -49,11 +49,12 @@ class _Read(Task):
 
 
 class _BadField(Exception):
-    """The value of a field is no good."""
+    """A field is no good: its value, or there is none of its name."""
 
-    def __init__(self, name: str, message: str) -> None:
+    def __init__(self, name: str, message: str, unknown: bool = False) -> None:
         super().__init__(message)
         self.name = name
+        self.unknown = unknown
 
 
 def _no_constant(name: str) -> None:
@@ -104,7 +105,7 @@ def task_of(fields: dict[str, Any], line: bytes, number: int, task_id: str) -> T
         return _task(fields, task_id)
     except _BadField as error:
         text = line.decode()
-        place = place_of(text, error.name)
+        place = place_of(text, error.name, of_value=not error.unknown)
         raise _pointing(number, text, place, str(error)) from (error.__cause__ or error)
 
 
@@ -134,7 +135,7 @@ def _task(fields: dict[str, Any], task_id: str) -> Task:
             pass
         elif name not in OPTIONS:
             near = did_you_mean(name, FIELDS)
-            raise _BadField(name, f"there is no field {name!r}.{near}")
+            raise _BadField(name, f"there is no field {name!r}.{near}", unknown=True)
         elif value is not None:
             word, read = OPTIONS[name]
             call[word] = read(name, value)
@@ -239,8 +240,9 @@ OPTIONS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
 FIELDS = ("task", "args", "kwargs", "queue", *OPTIONS)
 
 
-def place_of(text: str, name: str) -> int:
-    """Return where a field's value begins in the text of an object; 0 where there is none."""
+def place_of(text: str, name: str, of_value: bool = True) -> int:
+    """Return where a field's value, or else its name, begins in the text of an object; 0 where
+    there is none."""
     at: int = text.find("{") + 1
     skip = " \t\r\n,:"
     while True:
@@ -248,11 +250,12 @@ def place_of(text: str, name: str) -> int:
             at += 1
         if text[at : at + 1] != '"':
             return 0
+        begins = at
         found, at = scanstring(text, at + 1, True)
         while text[at] in skip:
             at += 1
         if found == name:
-            return at
+            return at if of_value else begins
         _, at = _decoder.raw_decode(text, at)
 
 

@@ -175,6 +175,9 @@ class TestBadLines:
     def test_a_caret_points_at_the_place(self, cli: Cli) -> None:
         said = cli("push", "--from", "-", input='{"task":"a.b","retries":"x"}').stderr.splitlines()
         assert said[1].index('"x"') == said[2].index("^")
+        said = cli("push", "--from", "-", input='{"task":"a.b","argz":[]}').stderr.splitlines()
+        assert "line 1, column 15: there is no field 'argz'" in said[0]
+        assert said[1].index('"argz"') == said[2].index("^")
 
     def test_what_is_queued_is_said_and_how_to_go_on(self, cli: Cli, folder: Path) -> None:
         rows = folder / "rows"
