@@ -49,7 +49,11 @@ def fields(ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]
     """Offer the last one of the names of fields."""
     before, comma, last = begun.rpartition(",")
     given = before.split(",")
-    names = [name for name in getattr(ctx.command, "fields", ()) if name not in given]
+    command = ctx.command
+    known = getattr(command, "fields_by", {}).get(
+        ctx.params.get("by"), getattr(command, "fields", ())
+    )
+    names = [name for name in known if name not in given]
     return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
 
 

@@ -116,6 +116,7 @@ class Command(click.Command):
         *args: Any,
         examples: str = "",
         fields: Sequence[str] = (),
+        fields_by: Mapping[str, Sequence[str]] | None = None,
         formats: Sequence[str] = (),
         surplus: str = "",
         elsewhere: Mapping[str, str] | None = None,
@@ -125,6 +126,7 @@ class Command(click.Command):
 
         Args:
             fields: what --fields takes.
+            fields_by: what it takes with these values of --by instead.
             formats: what --format takes here and elsewhere does not.
             surplus: what to do instead of giving one argument too many.
             elsewhere: options that other queues have, and what they are called here.
@@ -132,6 +134,7 @@ class Command(click.Command):
         super().__init__(*args, **kwargs)
         self.examples = examples
         self.fields = fields
+        self.fields_by = fields_by or {}
         self.formats = formats
         self.surplus = surplus
         self.elsewhere = elsewhere or {}

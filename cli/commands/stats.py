@@ -58,6 +58,7 @@ GROUPINGS = ("queue", "task")
     cls=Command,
     examples=EXAMPLES,
     fields=STATS_COLUMNS.names,
+    fields_by={"task": TASK_COLUMNS.names},
     formats=(PROMETHEUS,),
 )
 @queues_option
@@ -68,7 +69,7 @@ GROUPINGS = ("queue", "task")
     shell_complete=words(GROUPINGS),
     show_default=True,
     metavar="WHAT",
-    help="queue or task; task reads every task's body.",
+    help="queue or task; task reads every task's body, and its rows have task and the states.",
 )
 @watch_options
 @pass_session

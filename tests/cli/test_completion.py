@@ -100,6 +100,9 @@ def test_fields_are_offered_one_after_another(offered: Callable[..., list[str]])
     assert offered("gator", "queues", "--fields", "que") == ["queue"]
     assert offered("gator", "queues", "--fields", "queue,wait") == ["queue,waiting"]
     assert offered("gator", "queues", "--fields", "queue,que") == []
+    assert set(offered("gator", "stats", "--fields", "ra")) == {"rate"}
+    assert offered("gator", "stats", "--by", "task", "--fields", "task,wa") == ["task,waiting"]
+    assert offered("gator", "stats", "--by", "task", "--fields", "ra") == []
 
 
 def test_formats_and_groupings_are_those_of_the_command(offered: Callable[..., list[str]]) -> None:
