@@ -156,6 +156,17 @@ class Command(click.Command):
             ctx.fail(f"unexpected argument {left[0]!r}. {self.surplus}".rstrip())
         return left
 
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem[str]]:
+        """Offer options, and behind the letter of one, as in -qma, its values."""
+        letter, begun = incomplete[:2], incomplete[2:]
+        for param in self.get_params(ctx):
+            if begun and letter in param.opts and not getattr(param, "is_flag", False):
+                found = param.shell_complete(ctx, begun)
+                return [type(item)(letter + item.value) for item in found if item.type == "plain"]
+        return super().shell_complete(ctx, incomplete)
+
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         return [*super().get_params(ctx), *self.globals]
 

@@ -126,6 +126,9 @@ def test_queues_and_ids_come_from_the_broker(
     given.task("shop.add", queue="post", task_id="post-1")
     assert offered("gator", "peek", "-q", "") == ["mail", "post"]
     assert offered("gator", "worker", "-q", "m") == ["mail"]
+    assert offered("gator", "worker", "-qpost", "-qm") == ["-qmail"]
+    assert offered("gator", "worker", "-cm") == []
+    assert offered("gator", "worker", "-hm") == []
     assert offered("gator", "show", "p") == ["post-1"]
     assert offered("gator", "cancel", "mail-1", "po") == ["post-1"]
 
@@ -226,6 +229,8 @@ def test_tab_inserts_what_the_shell_reads_as_one_word(
     assert prompt("gator peek --queue=qa") == ["gator", "peek", "--queue=qa blank"]
     assert prompt("gator peek --queue='qa") == ["gator", "peek", "--queue=qa blank"]
     assert prompt("gator peek --queue=qna:m") == ["gator", "peek", "--queue=qna:m=e"]
+    assert prompt("gator peek -qqa") == ["gator", "peek", "-qqa blank"]
+    assert prompt("gator peek -q'qa") == ["gator", "peek", "-qqa blank"]
     assert prompt("gator queues --fields=queue,wai")[-1] == "--fields=queue,waiting"
     assert prompt("gator health --format=githu")[-1] == "--format=github"
 
