@@ -99,10 +99,10 @@ class Preparer:
             if not chunk and self._lines and self._number > doubtful:
                 yield self._finished()
         total = self._number
-        for number, line in self._held.in_order():
+        for number, line, circle in self._held.in_order():
             if self._full():
                 yield self._finished()
-            before = self._add(line, number)
+            before = self._add(line, number, circle)
             if before is not None:
                 yield before
         self._number = total
@@ -128,10 +128,20 @@ class Preparer:
         self._renew()
         return batch
 
-    def _add(self, line: bytes, number: int) -> Batch | None:
-        """Take a line in. Return the batch before it, when it must not travel with that."""
+    def _add(self, line: bytes, number: int, circle: str | None = None) -> Batch | None:
+        """Take a line in. Return the batch before it, when it must not travel with that.
+
+        Args:
+            circle: what it depends on and is depended on by.
+        """
         before = None
         try:
+            if circle is not None:
+                raise BadLine(
+                    number,
+                    f"line {number} depends on task {circle!r}, which in the end depends on it; "
+                    "take one of the two out of depends_on",
+                )
             found = self._entry(line, number)
         except BadLine as error:
             self._refused(error)

@@ -17,6 +17,7 @@ from alligator.exceptions import UnsupportedByBroker
 from alligator.gator import Gator
 from alligator.tasks import new_id
 
+from .absent import Absent
 from .batches import LINES, Batch, Preparer
 from .checkpoint import Checkpoint, Note, Progress
 from .errors import PARTLY, CannotPrint
@@ -79,7 +80,9 @@ def _push(
     meter = Meter("lines", session.out.quiet, prints=source.print_ids, total=lambda: size(file))
     refusals = _Refusals(session, meter, source.skip_invalid)
     pace = Pace(source.rate)
-    sender = Sender(gator, note, checkpoint, session.out if source.print_ids else None, meter)
+    absent = Absent(gator.client) if source.restore else None
+    print_to = session.out if source.print_ids else None
+    sender = Sender(gator, note, checkpoint, print_to, meter, absent)
     if note.done.lines:
         session.out.note(f"going on after line {note.done.lines}, as {source.checkpoint} says")
     done = (note.done.lines, note.done.crc)
@@ -100,6 +103,8 @@ def _push(
         raise
     finally:
         meter.clear()
+        if said := str(absent or ""):
+            session.out.note(said)
         if source.path != "-":
             file.close()
     try:

@@ -14,6 +14,18 @@ class _Held(NamedTuple):
     depends_on: tuple[str, ...]
 
 
+class Ordered(NamedTuple):
+    """A line whose turn it is.
+
+    Attributes:
+        circle: the id of a task that it depends on and that depends, in the end, on it.
+    """
+
+    number: int
+    line: bytes
+    circle: str | None
+
+
 class HeldBack:
     """Lines with dependencies, which a dump may have before the tasks that they depend on.
 
@@ -43,9 +55,9 @@ class HeldBack:
         self.first = self._held[0].number
         return True
 
-    def in_order(self) -> Iterator[tuple[int, bytes]]:
-        """Yield numbers and lines, each after those of this store that it depends on; otherwise in
-        the order of the input. Of a circle, one line comes too early."""
+    def in_order(self) -> Iterator[Ordered]:
+        """Yield lines, each after those of this store that it depends on; otherwise in the order of
+        the input. Of a circle, one line comes too early, and says so."""
         place: dict[str, int] = {}
         for index, held in enumerate(self._held):
             if held.task_id is not None:
@@ -53,17 +65,21 @@ class HeldBack:
         seen: set[int] = set()
         for start, held in enumerate(self._held):
             self.first = held.number
-            path = [] if start in seen else [(start, iter(held.depends_on))]
+            path = {} if start in seen else {start: iter(held.depends_on)}
             seen.add(start)
+            circles: dict[int, str] = {}
             while path:
-                index, others = path[-1]
-                other = next(
-                    (place[one] for one in others if place.get(one, index) not in seen), -1
-                )
-                if other >= 0:
-                    seen.add(other)
-                    path.append((other, iter(self._held[other].depends_on)))
+                index, others = next(reversed(path.items()))
+                for one in others:
+                    other = place.get(one)
+                    if other in path:
+                        circles[index] = one
+                    elif other is not None and other not in seen:
+                        seen.add(other)
+                        path[other] = iter(self._held[other].depends_on)
+                        break
                 else:
-                    path.pop()
-                    yield self._held[index].number, self._held[index].line
+                    del path[index]
+                    found = self._held[index]
+                    yield Ordered(found.number, found.line, circles.get(index))
         self.first = None

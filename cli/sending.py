@@ -10,6 +10,7 @@ from alligator.gator import Gator
 from alligator.tasks import Task
 from alligator.utils import DottedPath
 
+from .absent import Absent
 from .batches import Batch
 from .checkpoint import FAR, Checkpoint, Note, Progress
 from .dumping import fail_again
@@ -30,12 +31,14 @@ class Sender:
         checkpoint: Checkpoint | None,
         print_to: Output | None,
         meter: Meter,
+        absent: Absent | None = None,
     ) -> None:
         """Go on from what `note` says.
 
         Args:
             checkpoint: where the note is kept, if anywhere.
             print_to: where ids go, if anywhere.
+            absent: told of dependencies that nobody has, if anybody is.
         """
         self._gator = gator
         self._client = gator.client
@@ -43,6 +46,7 @@ class Sender:
         self._checkpoint = checkpoint
         self._print_to = print_to
         self._meter = meter
+        self._absent = absent
         self._doubtful = note.sending
 
     @property
@@ -57,6 +61,7 @@ class Sender:
             note.sending, note.sending_crc = batch.last, batch.crc
             self._checkpoint.write(note)
             self._remove(note.done.markers)
+        absent = self._absent.of(batch) if self._absent else {}
         again = self._doubtful == batch.last
         sent: dict[int, Receipt] = {}
         markers = []
@@ -70,6 +75,8 @@ class Sender:
         for place, failures in batch.failed.items():
             if sent[place].queued or self._left_unfailed(sent[place].task_id):
                 fail_again(self._client, sent[place].task_id, failures)
+        if self._absent:
+            self._absent.count(absent, sent)
         queued = sum(receipt.queued for receipt in sent.values())
         done = note.done
         note.done = Progress(

@@ -318,6 +318,44 @@ class TestDumpAndLoad:
             found = {row["id"]: row["depends_on"] for row in one.json("dump", "--state", "blocked")}
             assert found == {"y": ["a"], "b": ["y"]}
 
+    def test_what_a_load_takes_for_done_is_told(
+        self, cli: Cli, redis_cli: Cli, given: Given
+    ) -> None:
+        lines = [
+            '{"task":"shop.add","id":"b","depends_on":["a"]}',
+            '{"task":"shop.add","id":"c","depends_on":["b","gone"]}',
+            '{"task":"shop.add","id":"d","depends_on":["lost"]}',
+            '{"task":"shop.add","id":"a"}',
+        ]
+        for one in (cli, redis_cli):
+            said = one("load", "-", input="\n".join(lines)).stderr
+            assert said == "2 tasks depend on what no queue holds, such as 'gone': taken as done\n"
+            assert one("load", "-", input="\n".join(lines)).stderr == ""
+            states = {row["id"]: row["state"] for row in one.json("peek")}
+            assert states == {"a": "waiting", "b": "blocked", "c": "blocked", "d": "waiting"}
+
+    @pytest.mark.parametrize("between", [0, 1100])
+    def test_a_circle_is_refused(self, cli: Cli, given: Given, between: int) -> None:
+        chain = ["a", *map(str, range(between)), "b"]
+        lines = "".join(
+            f'{{"task":"shop.add","id":"{one}","depends_on":["{other}"]}}\n'
+            for one, other in zip(chain, [*chain[1:], "a"], strict=True)
+        )
+        result = cli("load", "-", input=lines)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert (
+            f"Error: line {between + 2} depends on task 'a', which in the end depends on it; take "
+            "one of the two out of depends_on\nNone is queued. "
+        ) in result.stderr
+        assert given.states() == {}
+
+    def test_a_task_that_depends_on_itself_is_refused(self, cli: Cli) -> None:
+        lines = '{"task":"shop.add","id":"a","depends_on":["a"]}\n{"task":"shop.add"}\n'
+        result = cli("load", "-", "--skip-invalid", input=lines)
+        assert result.exit_code == 3
+        assert "skipped: line 1 depends on task 'a', which in the end" in result.stderr
+        assert json.loads(result.stdout)["queued"] == 1
+
     def test_push_from_takes_a_dump_too(self, cli: Cli, given: Given) -> None:
         given.failed(given.task("shop.boom", 5, task_id="a"))
         dumped = cli.ok("dump")
