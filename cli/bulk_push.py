@@ -27,6 +27,7 @@ from .progress import Meter, Pace
 from .reading import lines, opened, size
 from .sending import Sender, send_all
 from .session import Session
+from .tally import tasks
 
 #: Bad lines told one by one.
 TOLD = 10
@@ -185,7 +186,8 @@ def _how_to_go_on(source: Source, done: Progress) -> str:
     if source.dry_run:
         return ""
     if not done.lines and source.checkpoint is None:
-        return _so_far(done)
+        goes_on = " The same command goes on with the rest." if _dealt_with(done) else ""
+        return _so_far(done) + goes_on
     if source.checkpoint is not None:
         return f"{_so_far(done)} The same command goes on from there."
     if source.path == "-":
@@ -208,9 +210,16 @@ def _once_mended(source: Source, done: Progress, number: int) -> str:
 
 
 def _so_far(done: Progress) -> str:
+    if not done.lines and _dealt_with(done):
+        # A load keeps back the first line, and sends others before it.
+        return f"{tasks(_dealt_with(done))} queued so far."
     if not done.lines:
         return "None is queued."
     return f"The tasks of lines 1 to {done.lines} are queued."
+
+
+def _dealt_with(done: Progress) -> int:
+    return done.queued + done.already
 
 
 def _rest(source: Source, done: Progress) -> str:
