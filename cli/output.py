@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import json
 import os
 import select
 import sys
@@ -15,11 +14,10 @@ from typing import IO, Any
 
 import click
 
+from .cells import Row, block, cells, object_of, text_of
 from .errors import CannotPrint
 from .suggest import did_you_mean
 from .types import PROMETHEUS
-
-Row = Mapping[str, Any]
 
 #: Rows laid out together as one table; a longer listing becomes several for a person, and is
 #: refused for a program. tabulate holds all it is given in memory, several times over.
@@ -110,10 +108,10 @@ class Output:
         rows = (row for row, _ in zip(rows, counted, strict=False))
         if self.quiet:
             for row in rows:
-                self.line(_text(row[columns.key]))
+                self.line(text_of(row[columns.key]))
         elif self.format == "json":
             for row in rows:
-                self.line(_object({name: row[name] for name in names}))
+                self.line(object_of({name: row[name] for name in names}))
         elif self.format == "csv":
             import csv  # it would slow every other command
 
@@ -122,7 +120,7 @@ class Output:
                 put(names)
                 self._headed = names
             for row in rows:
-                put([_text(row[name]) for name in names])
+                put([text_of(row[name]) for name in names])
         elif self.format == "tsv" or (self.format is None and not is_terminal(sys.stdout)):
             for row in rows:
                 self.line("\t".join(cells(row, names)))
@@ -153,9 +151,9 @@ class Output:
         format = self.format or unasked
         if self.quiet:
             if "id" in record:
-                self.line(_text(record["id"]))
+                self.line(text_of(record["id"]))
         elif format == "json":
-            self.line(_object(shown))
+            self.line(object_of(shown))
         elif format == "csv":
             self.rows([record], Columns(names))
         elif format is None and is_terminal(sys.stdout):
@@ -280,68 +278,3 @@ def wants_color(stream: IO[str], asked: bool | None) -> bool:
 def is_terminal(stream: IO[str]) -> bool:
     """Whether a person sees what goes to `stream`."""
     return stream.isatty()
-
-
-def cells(
-    row: Row, names: Iterable[str], words: Mapping[str, Callable[[Any], str]] | None = None
-) -> list[str]:
-    """Return the fields named, each as text that stays in its cell."""
-    words = words or {}
-    return [_escaped(words.get(name, _text)(row[name])) for name in names]
-
-
-def _object(record: Row) -> str:
-    """A record as a JSON object on one line."""
-    return "{" + ",".join(f"{_json(name)}:{_json(value)}" for name, value in record.items()) + "}"
-
-
-def _json(value: object) -> str:
-    """Compact JSON. A number of ours has six decimals at most and no exponent, which not every
-    reader of a cell takes; those within a task's arguments stay as they are."""
-    if isinstance(value, float):
-        return f"{value:.6f}".rstrip("0").rstrip(".")
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
-
-
-def _text(value: Any) -> str:
-    """A value as text: nothing for None, compact JSON for what has parts."""
-    if isinstance(value, str):
-        return value
-    return "" if value is None else _json(value)
-
-
-def _escaped(text: str) -> str:
-    """Text without what would break its line or cell. A backslash stays single, so that a column
-    of JSON is still JSON."""
-    if text.isprintable():
-        return text
-    for raw, shown in (("\t", "\\t"), ("\n", "\\n"), ("\r", "\\r")):
-        text = text.replace(raw, shown)
-    return _harmless(text)
-
-
-def _harmless(text: str) -> str:
-    """Text that cannot steer a terminal: control characters shown as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() or char == "\n" else ascii(char)[1:-1] for char in text
-    )
-
-
-def block(record: Row, indent: str = "") -> Iterator[str]:
-    """Yield lines of "name: value" for a person; records and long texts within go below."""
-    width = max((len(name) for name in record), default=0) + 1
-    for name, value in record.items():
-        parts = value if isinstance(value, list) and value else []
-        if all(isinstance(part, dict) for part in parts) and parts:
-            for number, part in enumerate(parts, 1):
-                yield f"{indent}{name} {number}:"
-                yield from block(part, indent + "  ")
-            continue
-        text = _harmless(_text(value)).rstrip("\n")
-        if "\n" in text:
-            yield f"{indent}{name}:"
-            yield from (f"{indent}  {line}" for line in text.split("\n"))
-        else:
-            yield f"{indent}{name + ':':<{width}} {text}".rstrip()

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 import os
-import sys
-from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import click
@@ -16,22 +13,21 @@ from alligator.backends.base import (
     Backend,
     Capability,
 )
-from alligator.exceptions import NotImportable, UnknownCallableError
+from alligator.exceptions import NotImportable
 from alligator.execution import encode
 from alligator.gator import Gator
 from alligator.tasks import Task
 from alligator.utils import DottedPath
 
+from ..binding import check
 from ..broker import open_gator
 from ..completing import files, queue_names, task_ids
 from ..errors import CannotPrint
-from ..foreground import users_code
 from ..lines import backoff
 from ..options import Command
 from ..outcomes import result_of
 from ..quoting import arguments
 from ..session import Session, pass_session
-from ..suggest import did_you_mean
 from ..types import duration, json_array, json_object, queue_name, rate, when
 
 EXAMPLES = """
@@ -58,9 +54,6 @@ INSTEAD = {
     "--wait-timeout": f"wait for all of them: {_AFTERWARDS} --timeout TIME",
     "--check": "it is for one task; --dry-run checks all lines, without importing anything",
 }
-
-#: What is wrong with a call.
-UNFIT = "does not take these arguments"
 
 
 class Manner(NamedTuple):
@@ -195,7 +188,7 @@ def command(
     manner = Manner(*(options.pop(name) for name in Manner._fields))
     task = _task(options, manner).to_call(func, *(args or ()), **(kwargs or {}))
     if manner.check:
-        _check(task)
+        check(task)
     gator = open_gator(session, queue)
     if options["task_id"] is not None:
         gator.client.require(Capability.CUSTOM_IDS)
@@ -245,62 +238,6 @@ def _task(options: dict[str, Any], manner: Manner) -> Task:
     if manner.wait:
         given["result_ttl"] = max(given.get("result_ttl") or RESULT_TTL, manner.wait_timeout or 0.0)
     return Task(**given)
-
-
-def _check(task: Task) -> None:
-    """Import the call and its hooks, and bind their arguments.
-
-    Raises:
-        UnknownModuleError, UnknownCallableError: one of them is not there.
-        UsageError: one of them does not take its arguments.
-    """
-    hooks = (
-        (task.on_start, (task,), "f(task)"),
-        (task.on_success, (task, None), "f(task, result)"),
-        (task.on_error, (task, Exception()), "f(task, exception)"),
-    )
-    with users_code():
-        _bind(task.func, UNFIT, *task.func_args, **task.func_kwargs)
-        for hook, args, form in hooks:
-            if hook is not None:
-                _bind(hook, f"is called as {form}", *args)
-
-
-def _bind(path: Callable[..., Any] | None, why: str, /, *args: Any, **kwargs: Any) -> None:
-    assert isinstance(path, DottedPath)
-    try:
-        target = path.resolve()
-    except UnknownCallableError as error:
-        names = vars(sys.modules[path.module]) if path.module in sys.modules else ()
-        near = "" if path.name in names else did_you_mean(path.name, names)
-        raise UnknownCallableError(f"{error}{near}") from error
-    try:
-        signature = inspect.signature(target)
-    except (TypeError, ValueError):  # some built-in functions have none
-        return
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        which = (why == UNFIT and _odd_one(signature, args, kwargs)) or error
-        raise click.UsageError(f"{path}{signature} {why}: {which}") from error
-
-
-def _odd_one(signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]) -> str:
-    """Say which argument is the first that a call has no place for; "" when none is."""
-    for number, value in enumerate(args):
-        try:
-            signature.bind_partial(*args[: number + 1])
-        except TypeError:
-            return f"args[{number}], {value!r:.40}, is one too many"
-    for name in kwargs:
-        try:
-            signature.bind_partial(**{name: None})
-        except TypeError:
-            if name in signature.parameters:
-                return ""  # not one to be named
-            near = did_you_mean(name, signature.parameters)
-            return f"there is no argument {name!r}.{near}"
-    return ""
 
 
 def _note_done(session: Session, client: Backend, task: Task) -> None:

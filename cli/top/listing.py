@@ -9,7 +9,8 @@ from rich.text import Text
 from textual.binding import Binding
 from textual.widgets import DataTable
 
-from ..output import Columns, cells
+from ..cells import cells
+from ..output import Columns
 from ..tables import Fit, color_of, fitted
 
 

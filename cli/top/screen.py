@@ -11,10 +11,10 @@ from textual.widgets import Input
 
 from alligator.backends.base import State
 
+from ..cells import block
 from ..commands.drop import UNDROPPABLE, question
 from ..commands.show import details
 from ..errors import INTERRUPTED
-from ..output import block
 from ..selection import chosen_states
 from . import deeds
 from .dialogs import Question, Reading, shortened

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from wcwidth import wcswidth
 
 from alligator.backends.base import Failure, Retry
-from alligator_cli.output import TABLE_ROWS, Columns, Output, _escaped, wants_color
+from alligator_cli.cells import escaped
+from alligator_cli.output import TABLE_ROWS, Columns, Output, wants_color
 
 from .conftest import Cli, Given
 
@@ -316,12 +317,12 @@ def test_who_decides_about_colour(
 
 @for_all(st.text())
 def test_an_escaped_value_stays_on_its_line_and_in_its_column(text: str) -> None:
-    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", _escaped(text))
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", escaped(text))
 
 
 @for_all(st.text(alphabet=st.characters(categories=["L", "N", "P", "S"])))
 def test_a_printable_value_is_itself(text: str) -> None:
-    assert _escaped(text) == text
+    assert escaped(text) == text
 
 
 @pytest.mark.parametrize("format", ["github", "html"])
