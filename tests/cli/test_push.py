@@ -171,7 +171,7 @@ class TestCheck:
             (("nosuch.add",), "no module named 'nosuch'"),
             (("nosuch.add",), "is its folder on the module path?"),
             (("shop.nosuch",), "'shop' has no 'nosuch'"),
-            (("shop.NUMBER",), "shop.NUMBER is int and cannot be called"),
+            (("shop.NUMBER",), "shop.NUMBER is of type int and cannot be called"),
             (("shop.add", "--args", "[1]"), "missing a required argument: 'b'"),
             (
                 ("shop.add", "--args", "[1, 2]", "--kwargs", '{"c": 1}'),
