@@ -16,7 +16,7 @@ from alligator.backends.base import (
     Backend,
     Capability,
 )
-from alligator.exceptions import NotImportable, UnknownCallableError
+from alligator.exceptions import NotImportable, UnknownCallableError, UnsupportedByBroker
 from alligator.execution import encode
 from alligator.gator import Gator
 from alligator.tasks import Task
@@ -57,6 +57,15 @@ INSTEAD = {
     "--wait": f"wait for all of them: {_AFTERWARDS}",
     "--wait-timeout": f"wait for all of them: {_AFTERWARDS} --timeout TIME",
     "--check": "it is for one task; --dry-run checks all lines, without importing anything",
+}
+
+#: What a broker may lack for an option.
+NEEDS = {
+    "task_id": Capability.CUSTOM_IDS,
+    "unique": Capability.UNIQUE,
+    "depends_on": Capability.DEPENDENCIES,
+    "wait": Capability.RESULTS,
+    "result_ttl": Capability.RESULTS,
 }
 
 #: What is wrong with a call.
@@ -196,10 +205,7 @@ def command(
     if manner.check:
         _check(task)
     gator = open_gator(session, queue)
-    if options["task_id"] is not None:
-        gator.client.require(Capability.CUSTOM_IDS)
-    if task.result_ttl:
-        gator.client.require(Capability.RESULTS)
+    _require(gator.client, {**options, "wait": manner.wait})
     if Capability.DEPENDENCIES in gator.client.capabilities:
         _note_done(session, gator.client, task)
     if manner.dry_run:
@@ -244,6 +250,20 @@ def _task(options: dict[str, Any], manner: Manner) -> Task:
     if manner.wait:
         given["result_ttl"] = max(given.get("result_ttl") or RESULT_TTL, manner.wait_timeout or 0.0)
     return Task(**given)
+
+
+def _require(client: Backend, options: Mapping[str, Any]) -> None:
+    """Refuse the first of the options that this broker has nothing for.
+
+    Raises:
+        UnsupportedByBroker: it says which, since --wait for one is not called as what it needs.
+    """
+    for name, capability in NEEDS.items():
+        if options[name] and capability not in client.capabilities:
+            raise UnsupportedByBroker(
+                f"{_option(name)}: {client.broker} cannot {capability.value}; leave it out, or "
+                "give the DSN of another broker: Redis and SQLite can"
+            )
 
 
 def _check(task: Task) -> None:

@@ -164,6 +164,18 @@ def test_a_queue_that_is_likely_misspelt_is_noted_where_it_may_be_new(
         assert (f"no task is known of queue {wrong!r}.{near}" in done.stderr) is bool(near)
 
 
+@pytest.mark.parametrize("command", ["stats -q", "worker --burst -q"])
+def test_queues_with_a_comma_between_are_noted_unless_one_is_called_so(
+    cli: Cli, given: Given, command: str
+) -> None:
+    given.task("shop.add", 1, 2, queue="mail")
+    said = "no task is known of queue 'mail,all'. Name several queues one by one, without commas."
+    assert said in cli.process(*command.split(), "mail,all").stderr
+
+    given.task("shop.add", 1, 2, queue="mail,all")
+    assert "one by one" not in cli.process(*command.split(), "mail,all").stderr
+
+
 def test_a_resume_of_a_queue_that_is_likely_misspelt_says_so(cli: Cli, given: Given) -> None:
     given.task("shop.add", queue="mail")
     assert cli("resume", "mial").stderr == "queue 'mial' was not paused. Did you mean 'mail'?\n"
