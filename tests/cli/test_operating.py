@@ -88,6 +88,7 @@ class TestPause:
         said = "ueue 'a b' is paused; gator resume 'a b'"
         worker = cli.process("worker", "--burst", "-q", "all", "-q", "a b").stderr
         assert re.search(rf" WARNING \[[0-9]+\] q{said}\n", worker)
+        given.client.beat(a_worker("h:1", ("a b",)), 60)
         shown = cli("show", "a", "--json")
         assert json.loads(shown.stdout)["state"] == "waiting"
         assert shown.stderr == f"q{said}\n"
@@ -100,6 +101,18 @@ class TestPause:
         given.running("a")
         assert cli("show", "a").stderr == ""
         assert "paused" not in cli(*waits[0]).stderr
+
+    def test_who_waits_is_told_that_nobody_works(self, cli: Cli, given: Given) -> None:
+        given.task("shop.add", task_id="a", queue="a b")
+        given.client.beat(a_worker("h:1", ("all",)), 60)
+        said = "o worker takes from queue 'a b'; gator worker -q 'a b'"
+        waits = (("wait", "a", "--timeout", "10ms"), ("drain", "a b", "--timeout", "10ms"))
+        assert cli("show", "a").stderr == f"n{said}\n"
+        assert all(f"\nN{said}\n" in cli(*command).stderr for command in waits)
+
+        given.client.beat(a_worker("h:2", ("a b",)), 60)
+        assert cli("show", "a").stderr == ""
+        assert not any("o worker" in cli(*command).stderr for command in waits)
 
     def test_a_queue_with_totals_is_shown_until_it_is_dropped(self, cli: Cli, given: Given) -> None:
         given.done(given.task("shop.add"), b"1")
