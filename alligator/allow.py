@@ -134,7 +134,9 @@ class AllowedPath(DottedPath):
                     f"it as well. Allowed here: {self.allow}"
                 )
         if not callable(target):
-            raise UnknownCallableError(f"{self} is {type(target).__name__} and cannot be called")
+            raise UnknownCallableError(
+                f"{self} is of type {type(target).__name__} and cannot be called"
+            )
         found: Callable[..., Any] = target
         return found
 

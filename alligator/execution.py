@@ -14,6 +14,7 @@ from .awaiting import to_end
 from .backends.base import MAX_TRACEBACK, Ack, Defer, Fail, Failure, Lease, Outcome, Retry
 from .constants import RETRYING
 from .exceptions import (
+    AlligatorException,
     GiveUp,
     NotAllowed,
     RetryIn,
@@ -276,11 +277,12 @@ def failure_of(error: BaseException, worker: str) -> Failure:
 
 
 def _users_part(error: BaseException) -> TracebackType | None:
-    """Return the traceback from where the user's code begins; all of it when that is nowhere."""
+    """Return the traceback from where the user's code begins. When that is nowhere, an error that
+    we raise to be read has none, so that its cause stands out; any other has all of it."""
     trace = error.__traceback__
     while trace and trace.tb_frame.f_code.co_filename.startswith(_OUR_FOLDER):
         trace = trace.tb_next
-    return trace or error.__traceback__
+    return trace or (None if isinstance(error, AlligatorException) else error.__traceback__)
 
 
 def _storable(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,7 +46,9 @@ class DottedPath:
         """
         target = import_attr(self.module, self.name)
         if not callable(target):
-            raise UnknownCallableError(f"{self} is {type(target).__name__} and cannot be called")
+            raise UnknownCallableError(
+                f"{self} is of type {type(target).__name__} and cannot be called"
+            )
         found: Callable[..., Any] = target
         return found
 
@@ -115,7 +118,7 @@ def dotted_path(func: Callable[..., Any]) -> DottedPath:
 
 def _path_to(func: Callable[..., Any]) -> DottedPath:
     if not callable(func):
-        raise NotImportable(f"{func!r} is {type(func).__name__} and cannot be called")
+        raise NotImportable(f"{func!r} is of type {type(func).__name__} and cannot be called")
     path = DottedPath(determine_module(func), determine_name(func))
     if path.module == "__main__":
         raise NotImportable(
@@ -152,16 +155,25 @@ def import_module(module_name: str) -> ModuleType:
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
-        outside = not f"{module_name}.".startswith(f"{error.name}.")
-        missing = f": it needs {error.name}, which is missing" if outside else ""
-        raise UnknownModuleError(
-            f"no module named {module_name!r} could be imported{missing}; is its folder on the "
-            "module path?"
-        ) from error
+        raise UnknownModuleError(_missing(module_name, error.name)) from error
     except (Exception, SystemExit) as error:
         raise UnknownModuleError(
             f"importing {module_name!r} raised {type(error).__name__}: {error}"
         ) from error
+
+
+def _missing(module_name: str, absent: str | None) -> str:
+    """Say that a module, or one that it imports, is not there; and where that was looked for."""
+    if f"{module_name}.".startswith(f"{absent}."):
+        first = os.path.abspath(sys.path[0]) if sys.path else ""
+        return (
+            f"no module named {module_name!r}; is its folder on the module path? "
+            f"That begins with {first!r}"
+        )
+    return (
+        f"{module_name!r} cannot be imported: it needs {absent!r}, which is missing; mend that "
+        f"import, or install it into {sys.prefix!r}"
+    )
 
 
 def import_attr(

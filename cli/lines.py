@@ -78,17 +78,20 @@ def read_line(line: bytes, number: int) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         raise BadLine(number, f"line {number} is not UTF-8 text, at byte {error.start}") from error
     except json.JSONDecodeError as error:
+        if not text.lstrip().startswith("{"):  # CSV, say: where it is no JSON tells nothing
+            raise BadLine(number, f"{_no_object(number)}\n{pointed_at(text, 0)}") from error
         raise _pointing(number, error.doc, error.pos, error.msg) from error
     except (ValueError, RecursionError) as error:
         reason = "it nests too deep" if isinstance(error, RecursionError) else str(error)
         raise BadLine(number, f"line {number} cannot be read: {reason}") from error
     if not isinstance(fields, dict):
-        raise BadLine(
-            number,
-            f"line {number} is no JSON object; write it like "
-            '{"task": "app.tasks.report", "args": [1]}',
-        )
+        raise BadLine(number, _no_object(number))
     return fields
+
+
+def _no_object(number: int) -> str:
+    example = '{"task": "app.tasks.report", "args": [1]}'
+    return f"line {number} is no JSON object; write it like {example}"
 
 
 def task_of(fields: dict[str, Any], line: bytes, number: int, task_id: str) -> Task:

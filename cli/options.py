@@ -152,6 +152,11 @@ class Command(click.Command):
                 raise
             message = f"No such option {wrong!r}. Did you mean {self.elsewhere[wrong]!r}?"
             raise click.UsageError(message, ctx) from error
+        except click.BadOptionUsage as error:
+            error.ctx = (
+                error.ctx or ctx
+            )  # click's parser leaves it out: which command's help helps?
+            raise
         if left and not ctx.resilient_parsing:
             ctx.fail(f"unexpected argument {left[0]!r}. {self.surplus}".rstrip())
         return left

@@ -1,4 +1,4 @@
-"""Telling who waits for a queue's tasks that the queue is paused."""
+"""Telling who waits for a queue's tasks why they do not run."""
 
 from __future__ import annotations
 
@@ -19,6 +19,16 @@ def held_up(client: Backend, queues: Iterable[str]) -> list[str]:
         f"queue {queue!r} is paused; gator resume {arguments(queue)}"
         for queue in queues
         if queue in paused
+    ]
+
+
+def stuck(client: Backend, queues: Iterable[str]) -> list[str]:
+    """Say of each queue why its tasks do not run: it is paused, or no worker takes from it."""
+    queues = list(queues)
+    return held_up(client, queues) + [
+        f"no worker takes from queue {queue!r}; gator worker -q {arguments(queue)}"
+        for queue in queues
+        if client.attended(queue) is False
     ]
 
 

@@ -180,10 +180,17 @@ def likely_meant(client: Backend, queue: str) -> str:
     return "" if queue in existing else did_you_mean(queue, existing)
 
 
+def _one_by_one(client: Backend, queue: str) -> str:
+    """Return what to do about an unknown name that is likely those of several queues."""
+    if "," not in queue or queue in client.queues(empty=True):
+        return ""
+    return " Name several queues one by one, without commas."
+
+
 def misspelt(client: Backend, queues: Iterable[str]) -> list[str]:
     """Say of each queue that nothing is known of, and whose name is like another's, what it may
     have been meant to be. That is no error where a queue may be named before its first task. The
     default one needs no spelling."""
     named = [queue for queue in queues if queue != ALL]
-    near = {queue: likely_meant(client, queue) for queue in named}
+    near = {queue: _one_by_one(client, queue) or likely_meant(client, queue) for queue in named}
     return [f"no task is known of queue {queue!r}.{near[queue]}" for queue in named if near[queue]]

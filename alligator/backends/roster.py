@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -38,7 +38,8 @@ class WorkerRecord(NamedTuple):
         done, failed: tasks it has acked, and put into the failed set, since it started.
         version: of Alligator.
         rate: tasks that ended each second, over the last minute; None right after the start.
-        stale: no beat came for so long that it must have ended without saying so, or is cut off.
+        stale: no beat came for so long that it must have ended without saying so, or is cut off; or
+            the broker knows that its process has ended.
     """
 
     name: str
@@ -56,34 +57,47 @@ class WorkerRecord(NamedTuple):
     stale: bool = False
 
 
-def dump_worker(worker: WorkerRecord, ttl: float) -> str:
-    """Return as JSON what a broker keeps of a worker, beside the time of the beat."""
-    return json.dumps({**worker._asdict(), "ttl": ttl})
+def dump_worker(worker: WorkerRecord, ttl: float, life: str = "") -> str:
+    """Return as JSON what a broker keeps of a worker, beside the time of the beat.
+
+    Args:
+        life: by which the broker can tell that the worker's process has ended; "" where it cannot.
+    """
+    return json.dumps({**worker._asdict(), "ttl": ttl, "life": life})
 
 
-def load_workers(beats: Iterable[tuple[str | bytes, float]], now: float) -> Iterator[WorkerRecord]:
+def load_workers(
+    beats: Iterable[tuple[str | bytes, float]],
+    now: float,
+    lives: Callable[[str], bool] = lambda _life: True,
+) -> Iterator[WorkerRecord]:
     """Yield what dump_worker wrote, in this version or another: what is unknown here is left out,
     and so is what is no worker's word.
 
     Args:
         beats: what each worker said, and the Unix time by the broker's clock when it did.
         now: by that clock, too.
+        lives: whether the process with a life that dump_worker was given still runs.
     """
     for text, beat_at in beats:
         with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            worker = _load_worker(text, beat_at, now)
+            worker = _load_worker(text, beat_at, now, lives)
             if _is_sound(worker):
                 yield worker
 
 
-def _load_worker(text: str | bytes, beat_at: float, now: float) -> WorkerRecord:
+def _load_worker(
+    text: str | bytes, beat_at: float, now: float, lives: Callable[[str], bool]
+) -> WorkerRecord:
     kept: dict[str, Any] = json.loads(text)
+    life = kept.get("life")  # a version that had none may have written it
+    ended = isinstance(life, str) and life != "" and not lives(life)
     known = {name: value for name, value in kept.items() if name in WorkerRecord._fields}
     return WorkerRecord(**known)._replace(
         queues=tuple(kept["queues"]),
         running=tuple(Running(*one[:4]) for one in kept.get("running", ())),
         beat_at=beat_at,
-        stale=now > beat_at + kept["ttl"],
+        stale=ended or now > beat_at + kept["ttl"],
     )
 
 

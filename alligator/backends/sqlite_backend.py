@@ -326,7 +326,7 @@ class Client(Backend):
         # What acks need on a full disk is not for this, nor is a wait for the disk, from which an
         # idle machine's would never rest.
         with self._file.writing(_PAGES, durable=False) as connection:
-            notes.beat(connection, worker, ttl, self.clock())
+            notes.beat(connection, worker, ttl, self._holder().life, self.clock())
 
     def leave(self, name: str) -> None:
         with self._file.writing() as connection:
@@ -334,7 +334,7 @@ class Client(Backend):
 
     def workers(self) -> list[WorkerRecord]:
         with self._file.reading() as connection:
-            return notes.workers(connection, self.clock())
+            return notes.workers(connection, self.clock(), self._lives)
 
     # -- results ----------------------------------------------------------------------------
 
@@ -416,11 +416,10 @@ class Client(Backend):
         return Holder(self._life, self.worker)
 
     def _dead(self, connection: sqlite3.Connection) -> list[str]:
-        return [
-            life
-            for life in views.lives_with_leases(connection)
-            if not is_alive(self._file.folder, life)
-        ]
+        return [life for life in views.lives_with_leases(connection) if not self._lives(life)]
+
+    def _lives(self, life: str) -> bool:
+        return is_alive(self._file.folder, life)
 
     def _bury(self, moves: Moves) -> None:
         """Give back the leases of processes that have ended."""

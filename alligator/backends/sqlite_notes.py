@@ -4,6 +4,7 @@ there are."""
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
 from .roster import STALE_KEPT, WorkerRecord, dump_worker, load_workers
 from .sqlite_foreign import shown
@@ -32,12 +33,14 @@ def forget(connection: sqlite3.Connection, queue: str) -> None:
     )
 
 
-def beat(connection: sqlite3.Connection, worker: WorkerRecord, ttl: float, now: float) -> None:
+def beat(
+    connection: sqlite3.Connection, worker: WorkerRecord, ttl: float, life: str, now: float
+) -> None:
     """Keep what a worker says of itself, and forget those who have been silent for long."""
     connection.execute("DELETE FROM workers WHERE beat_at < ?", (now - STALE_KEPT,))
     connection.execute(
         "INSERT OR REPLACE INTO workers VALUES (?, ?, ?)",
-        (worker.name, now, dump_worker(worker, ttl)),
+        (worker.name, now, dump_worker(worker, ttl, life)),
     )
 
 
@@ -45,9 +48,11 @@ def leave(connection: sqlite3.Connection, name: str) -> None:
     connection.execute("DELETE FROM workers WHERE name = ?", (name,))
 
 
-def workers(connection: sqlite3.Connection, now: float) -> list[WorkerRecord]:
+def workers(
+    connection: sqlite3.Connection, now: float, lives: Callable[[str], bool]
+) -> list[WorkerRecord]:
     rows = connection.execute(
         "SELECT said, CAST(beat_at AS REAL) FROM workers WHERE beat_at >= ? ORDER BY name",
         (now - STALE_KEPT,),
     )
-    return list(load_workers(rows, now))
+    return list(load_workers(rows, now, lives))

@@ -40,7 +40,12 @@ gator drop -q mail --task 'app.mail.*' --backup mail.ndjson
 UNDROPPABLE = "a running task cannot be dropped, only waited for"
 
 
-@click.command("drop", cls=Command, examples=EXAMPLES, surplus="Name the queue with -q.")
+@click.command(
+    "drop",
+    cls=Command,
+    examples=EXAMPLES,
+    surplus="Name the queue with -q. Single tasks are taken off by id: gator cancel ID.",
+)
 @queue_options
 @filter_options
 @click.option(

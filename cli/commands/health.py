@@ -29,7 +29,14 @@ gator health -q mail --max-depth 1000 --max-age 5m --min-workers 1
 """
 
 
-@click.command("health", cls=Command, examples=EXAMPLES, fields=COLUMNS.names)
+@click.command(
+    "health",
+    cls=Command,
+    examples=EXAMPLES,
+    fields=COLUMNS.names,
+    surplus="A worker's heartbeat file stands right after --live.",
+    elsewhere={"--heartbeat-file": "--live"},
+)
 @click.option(
     "--live",
     "beat",

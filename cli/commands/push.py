@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import click
@@ -13,7 +14,7 @@ from alligator.backends.base import (
     Backend,
     Capability,
 )
-from alligator.exceptions import NotImportable
+from alligator.exceptions import NotImportable, UnsupportedByBroker
 from alligator.execution import encode
 from alligator.gator import Gator
 from alligator.tasks import Task
@@ -53,6 +54,15 @@ INSTEAD = {
     "--wait": f"wait for all of them: {_AFTERWARDS}",
     "--wait-timeout": f"wait for all of them: {_AFTERWARDS} --timeout TIME",
     "--check": "it is for one task; --dry-run checks all lines, without importing anything",
+}
+
+#: What a broker may lack for an option.
+NEEDS = {
+    "task_id": Capability.CUSTOM_IDS,
+    "unique": Capability.UNIQUE,
+    "depends_on": Capability.DEPENDENCIES,
+    "wait": Capability.RESULTS,
+    "result_ttl": Capability.RESULTS,
 }
 
 
@@ -190,10 +200,7 @@ def command(
     if manner.check:
         check(task)
     gator = open_gator(session, queue)
-    if options["task_id"] is not None:
-        gator.client.require(Capability.CUSTOM_IDS)
-    if task.result_ttl:
-        gator.client.require(Capability.RESULTS)
+    _require(gator.client, {**options, "wait": manner.wait})
     if Capability.DEPENDENCIES in gator.client.capabilities:
         _note_done(session, gator.client, task)
     if manner.dry_run:
@@ -238,6 +245,20 @@ def _task(options: dict[str, Any], manner: Manner) -> Task:
     if manner.wait:
         given["result_ttl"] = max(given.get("result_ttl") or RESULT_TTL, manner.wait_timeout or 0.0)
     return Task(**given)
+
+
+def _require(client: Backend, options: Mapping[str, Any]) -> None:
+    """Refuse the first of the options that this broker has nothing for.
+
+    Raises:
+        UnsupportedByBroker: it says which, since --wait for one is not called as what it needs.
+    """
+    for name, capability in NEEDS.items():
+        if options[name] and capability not in client.capabilities:
+            raise UnsupportedByBroker(
+                f"{_option(name)}: {client.broker} cannot {capability.value}; leave it out, or "
+                "give the DSN of another broker: Redis and SQLite can"
+            )
 
 
 def _note_done(session: Session, client: Backend, task: Task) -> None:

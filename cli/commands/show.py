@@ -14,7 +14,7 @@ from ..completing import task_ids
 from ..errors import NotFound
 from ..ids import begun
 from ..options import Command
-from ..pauses import held_up
+from ..pauses import stuck
 from ..session import Session, pass_session
 from ..signatures import signature_of
 from ..views import TASK_DETAILS, details_of
@@ -43,7 +43,7 @@ def command(session: Session, task_id: str) -> None:
         raise
     session.out.record(found)
     if found["state"] not in (State.RUNNING.value, State.FAILED.value):
-        for note in held_up(gator.client, [found["queue"]]):
+        for note in stuck(gator.client, [found["queue"]]):
             session.out.note(note)
 
 

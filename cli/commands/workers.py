@@ -28,8 +28,9 @@ gator workers --json | jq -r '.running[] | select(.seconds > 60).id'
 def command(session: Session, stale: bool) -> None:
     """List the workers and what they run.
 
-    A stale one has not been heard of for a while: it was killed, its host is gone, or the broker
-    cannot be reached from there.
+    Each tells every 5 s what it runs. A stale one has not been heard of for 20 s: it was
+    killed, its host is gone, or the broker cannot be reached from there. On SQLite one that was
+    killed is stale at once. What a stale one ran is what it told last.
     """
     client = open_client(session)
     client.require(Capability.WORKERS)

@@ -14,12 +14,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 
 from alligator.backends.base import Ack, Entry, Lease, State
+from alligator.backends.roster import WorkerRecord
 from alligator.backends.sqlite_backend import Client
 from alligator.exceptions import TaskRunning
 
@@ -135,6 +136,36 @@ def test_whoever_looks_sees_that_a_process_was_killed(
         other.wait()
 
     assert state_of(client) == State.WAITING
+
+
+def test_a_worker_is_stale_as_soon_as_its_process_was_killed(
+    make_client: MakeClient, sqlite_dsn: str
+) -> None:
+    client = make_client()
+    beat = """
+from alligator.backends.roster import WorkerRecord
+client.beat(WorkerRecord(client.worker, "h", os.getpid(), ("all",), 1, 0.0), 3600)
+print("beaten"); sys.stdin.read()"""
+
+    with process(sqlite_dsn, beat) as other:
+        assert [worker.stale for worker in client.workers()] == [False]
+        assert client.attended("all")
+        other.kill()
+        other.wait()
+
+        assert [worker.stale for worker in client.workers()] == [True]
+        assert not client.attended("all")
+
+
+def test_a_worker_that_an_older_version_listed_is_not_stale(
+    make_client: MakeClient, sqlite_dsn: str
+) -> None:
+    client = make_client()
+    client.beat(WorkerRecord("h:1", "h", 1, ("all",), 1, 0.0), LATER)
+    with closing(sqlite3.connect(sqlite_dsn.removeprefix("sqlite:///"))) as file, file:
+        file.execute("UPDATE workers SET said = replace(said, '\"life\"', '\"unknown\"')")
+
+    assert [worker.stale for worker in client.workers()] == [False]
 
 
 def test_an_idle_client_notices_a_killed_process(make_client: MakeClient, sqlite_dsn: str) -> None:

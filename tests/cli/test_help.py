@@ -84,12 +84,21 @@ def test_gator_alone_shows_help_on_stderr_and_is_exit_2(cli: Cli) -> None:
         (("list",), "Did you mean 'peek'?"),
         (("worker", "--concurrency", "2"), "Did you mean '--processes'?"),
         (("worker", "--concurrency=2"), "Did you mean '--processes'?"),
+        (("health", "--heartbeat-file", "f"), "Did you mean '--live'?"),
     ],
 )
 def test_a_misspelling_gets_a_suggestion(cli: Cli, args: tuple[str, ...], suggested: str) -> None:
     result = cli(*args)
     assert (result.exit_code, result.stdout) == (2, "")
     assert suggested in result.stderr
+
+
+def test_an_option_without_its_value_names_the_help_of_its_command(cli: Cli) -> None:
+    result = cli("health", "--live")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        "Error: Option '--live' requires an argument.\nTry 'gator health --help'.\n"
+    )
 
 
 def test_what_is_suggested_exists() -> None:
@@ -113,6 +122,8 @@ def test_what_is_suggested_exists() -> None:
         (("top", "mail"), "Name the queue with -q."),
         (("peek", "mail"), "Name the queue with -q."),
         (("drop", "mail", "--yes"), "Name the queue with -q."),
+        (("drop", "an-id", "--yes"), "by id: gator cancel ID."),
+        (("health", "--live", "--heartbeat-file", "f"), "stands right after --live"),
         (("ping", "x"), "unexpected argument 'x'."),
     ],
 )

@@ -88,6 +88,7 @@ class TestPause:
         said = "ueue 'a b' is paused; gator resume 'a b'"
         worker = cli.process("worker", "--burst", "-q", "all", "-q", "a b").stderr
         assert re.search(rf" WARNING \[[0-9]+\] q{said}\n", worker)
+        given.client.beat(a_worker("h:1", ("a b",)), 60)
         shown = cli("show", "a", "--json")
         assert json.loads(shown.stdout)["state"] == "waiting"
         assert shown.stderr == f"q{said}\n"
@@ -100,6 +101,18 @@ class TestPause:
         given.running("a")
         assert cli("show", "a").stderr == ""
         assert "paused" not in cli(*waits[0]).stderr
+
+    def test_who_waits_is_told_that_nobody_works(self, cli: Cli, given: Given) -> None:
+        given.task("shop.add", task_id="a", queue="a b")
+        given.client.beat(a_worker("h:1", ("all",)), 60)
+        said = "o worker takes from queue 'a b'; gator worker -q 'a b'"
+        waits = (("wait", "a", "--timeout", "10ms"), ("drain", "a b", "--timeout", "10ms"))
+        assert cli("show", "a").stderr == f"n{said}\n"
+        assert all(f"\nN{said}\n" in cli(*command).stderr for command in waits)
+
+        given.client.beat(a_worker("h:2", ("a b",)), 60)
+        assert cli("show", "a").stderr == ""
+        assert not any("o worker" in cli(*command).stderr for command in waits)
 
     def test_a_queue_with_totals_is_shown_until_it_is_dropped(self, cli: Cli, given: Given) -> None:
         given.done(given.task("shop.add"), b"1")
@@ -162,6 +175,18 @@ def test_a_queue_that_is_likely_misspelt_is_noted_where_it_may_be_new(
         done = any_cli.process(*command.split(), wrong)
         assert done.returncode == 0, done.stderr
         assert (f"no task is known of queue {wrong!r}.{near}" in done.stderr) is bool(near)
+
+
+@pytest.mark.parametrize("command", ["stats -q", "worker --burst -q"])
+def test_queues_with_a_comma_between_are_noted_unless_one_is_called_so(
+    cli: Cli, given: Given, command: str
+) -> None:
+    given.task("shop.add", 1, 2, queue="mail")
+    said = "no task is known of queue 'mail,all'. Name several queues one by one, without commas."
+    assert said in cli.process(*command.split(), "mail,all").stderr
+
+    given.task("shop.add", 1, 2, queue="mail,all")
+    assert "one by one" not in cli.process(*command.split(), "mail,all").stderr
 
 
 def test_a_resume_of_a_queue_that_is_likely_misspelt_says_so(cli: Cli, given: Given) -> None:

@@ -171,7 +171,7 @@ class TestCheck:
             (("nosuch.add",), "no module named 'nosuch'"),
             (("nosuch.add",), "is its folder on the module path?"),
             (("shop.nosuch",), "'shop' has no 'nosuch'"),
-            (("shop.NUMBER",), "shop.NUMBER is int and cannot be called"),
+            (("shop.NUMBER",), "shop.NUMBER is of type int and cannot be called"),
             (("shop.add", "--args", "[1]"), "missing a required argument: 'b'"),
             (
                 ("shop.add", "--args", "[1, 2]", "--kwargs", '{"c": 1}'),
@@ -261,12 +261,6 @@ class TestWait:
         said = "Error: task w has ended, but its result as the broker keeps it is no JSON: "
         assert stderr.startswith(said)
 
-    def test_a_broker_that_keeps_no_results_is_exit_5_and_nothing_is_queued(
-        self, beanstalk_cli: Cli
-    ) -> None:
-        assert beanstalk_cli("push", "shop.add", "--wait").exit_code == 5
-        assert beanstalk_cli.json("queues") == []
-
 
 def test_what_it_depends_on_and_is_not_there_is_said(redis_cli: Cli, cli: Cli) -> None:
     for each in (redis_cli, cli):
@@ -305,6 +299,7 @@ class TestResultTtl:
         ("--id", "x"),
         ("--result-ttl", "1h"),
         ("--result-ttl", "1h", "--dry-run"),
+        ("--wait",),
     ],
 )
 def test_what_the_broker_cannot_do_is_exit_5_and_nothing_is_queued(
@@ -312,6 +307,8 @@ def test_what_the_broker_cannot_do_is_exit_5_and_nothing_is_queued(
 ) -> None:
     result = beanstalk_cli("push", "shop.add", *option)
     assert (result.exit_code, result.stdout) == (5, "")
+    assert result.stderr.startswith(f"Error: {option[0]}: beanstalkd cannot ")
+    assert result.stderr.endswith("another broker: Redis and SQLite can\n")
     assert beanstalk_cli.json("queues") == []
 
 

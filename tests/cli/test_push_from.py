@@ -160,6 +160,7 @@ class TestBadLines:
             ('{"task":"a.b","args":' + "[" * 300 + "]" * 300 + "}", "nests deeper than"),
             ("[" * 100_000, "line 2 cannot be read: it nests too deep"),
             ("[]", "line 2 is no JSON object"),
+            ("a@b.org,Hello", '"args": [1]}\n  a@b.org,Hello\n'),
         ],
     )
     def test_it_stops_with_exit_2_before_its_batch_is_sent(

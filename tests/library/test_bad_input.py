@@ -207,7 +207,7 @@ def test_what_is_no_task_goes_to_the_failed_set_and_the_worker_goes_on(
         ("raise RuntimeError('at import')", "RuntimeError: at import"),
         ("raise SystemExit(3)", "SystemExit: 3"),
         ("raise KeyboardInterrupt", "KeyboardInterrupt"),
-        ("import no_such_thing", "it needs no_such_thing"),
+        ("import no_such_thing", "it needs 'no_such_thing'"),
         ("def", "SyntaxError"),
     ],
 )

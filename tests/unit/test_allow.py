@@ -368,7 +368,7 @@ def test_what_is_not_there_or_cannot_be_called_is_said_as_ever() -> None:
     with pytest.raises(UnknownCallableError, match="has no 'gone'"):
         lead("gone")
     number = AllowedPath("tests.tasks", "NUMBER", AllowList("tests.tasks.*, builtins.int"))
-    with pytest.raises(UnknownCallableError, match="is int and cannot be called"):
+    with pytest.raises(UnknownCallableError, match="is of type int and cannot be called"):
         number.resolve()
 
 

@@ -294,8 +294,23 @@ def test_a_traceback_begins_with_the_users_code() -> None:
     assert first_frame.strip().startswith(f'File "{tasks.__file__}", line')
 
 
-def test_a_traceback_of_our_own_is_shown_whole() -> None:
-    outcome = run(Task().to_call(DottedPath("no.such.module", "f"))).outcome
+def test_a_module_that_lacks_another_shows_the_import_and_nothing_of_ours_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pdf_of_orders.py").write_text("import no_such_package\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    outcome = run(Task().to_call(DottedPath("pdf_of_orders", "render"))).outcome
+
     assert isinstance(outcome, Fail)
-    assert "UnknownModuleError" in outcome.failure.traceback
+    cause, _, ours = outcome.failure.traceback.partition("direct cause of the following")
+    assert "    import no_such_package\nModuleNotFoundError: " in cause
+    assert "UnknownModuleError: 'pdf_of_orders' cannot be imported" in ours
+    assert 'File "' not in ours
+
+
+def test_a_traceback_that_is_nowhere_the_users_is_shown_whole() -> None:
+    outcome = run(Task().to_call(tasks.add, 1)).outcome
+    assert isinstance(outcome, Fail)
     assert 'File "' in outcome.failure.traceback
+    assert outcome.failure.error.startswith("TypeError: ")
