@@ -277,7 +277,8 @@ def _told(done: execution.Done) -> tuple[int, str, str]:
             return logging.INFO, "success", "done"
         case Retry(failure=failure):
             left = done.task.retries if done.task else 0
-            return logging.WARNING, "retrying", f"failed, {left} retries left: {failure.error}"
+            times = "1 retry" if left == 1 else f"{left} retries"
+            return logging.WARNING, "retrying", f"failed, {times} left: {failure.error}"
         case Fail(failure=failure):
             return logging.ERROR, "failed", f"failed for good: {failure.error}"
         case _:
