@@ -236,10 +236,9 @@ class Client(Backend):
                 serial = next(self._serials)
                 listing = list_jobs(connection, self._shown, serial, queue_name, state)
                 self._listing = listing
-            ids = listing.ids[::-1] if reverse else listing.ids
-            found = []
+            ids, found = listing.ids, []
             while offset < len(ids) and len(found) < limit:
-                page = ids[offset : offset + limit - len(found)]
+                page = listing.page(offset, limit - len(found), reverse)
                 offset += len(page)
                 found += mending.records_in(connection, page, queue_name, state)
         return Page(found, f"{serial}.{offset}" if offset < len(ids) else None)

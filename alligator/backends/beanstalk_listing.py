@@ -9,15 +9,14 @@ short queue costs a few round trips; a job that is much older than its queue's f
 from __future__ import annotations
 
 from array import array
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from .base import State
 from .beanstalk_job import Stats, read_stats, read_yaml
 from .beanstalk_wire import WINDOW_COMMANDS, Connection, refuse
-
-#: Tasks of one state that a listing covers; the ids of more are not kept in memory.
-MAX_LISTED = 100_000
 
 # A tube of our own, so that the job that is put to learn the newest id disturbs nobody.
 _PROBE_TUBE = "gator.probe"
@@ -31,11 +30,12 @@ _SERVER_STATES: dict[State, tuple[str, str, bytes | None]] = {
     State.FAILED: ("buried", "current-jobs-buried", b"peek-buried"),
 }
 
-_ORDER: dict[State, Callable[[Stats], tuple[int, int]]] = {
-    State.WAITING: lambda stats: (stats.pri, stats.job_id),
-    State.DELAYED: lambda stats: (stats.time_left, stats.job_id),
-    State.RUNNING: lambda stats: (stats.time_left, stats.job_id),
-    State.FAILED: lambda stats: (0, stats.job_id),  # its job is put when a task fails
+# What comes before the id in the order of each state.
+_RANK: dict[State, Callable[[Stats], int]] = {
+    State.WAITING: lambda stats: stats.pri,
+    State.DELAYED: lambda stats: stats.time_left,
+    State.RUNNING: lambda stats: stats.time_left,
+    State.FAILED: lambda stats: 0,  # its job is put when a task fails
 }
 
 
@@ -43,13 +43,22 @@ _ORDER: dict[State, Callable[[Stats], tuple[int, int]]] = {
 class Listing:
     """The ids of a queue's jobs in one state, in order, as they were at one moment.
 
-    Paging through one is cheap and skips nothing; the records are read page by page.
+    Paging through one is cheap and skips nothing; the records are read page by page. It holds all
+    ids, however many there are, as a command that changes tasks must not leave any out unseen: 8
+    bytes each.
     """
 
     serial: int
     queue: str
     state: State
     ids: array[int]
+
+    def page(self, offset: int, size: int, reverse: bool) -> array[int]:
+        """Return some ids, counted from the end that `reverse` says."""
+        if not reverse:
+            return self.ids[offset : offset + size]
+        end = len(self.ids) - offset
+        return self.ids[max(0, end - size) : end][::-1]
 
 
 def list_jobs(connection: Connection, shown: str, serial: int, queue: str, state: State) -> Listing:
@@ -64,17 +73,14 @@ def list_jobs(connection: Connection, shown: str, serial: int, queue: str, state
     listing = Listing(serial, queue, state, array("Q"))
     if state not in _SERVER_STATES:
         return listing
-    name, figure, peek_first = _SERVER_STATES[state]
-    target = min(_count(connection, queue, figure), MAX_LISTED)
+    _, figure, peek_first = _SERVER_STATES[state]
+    target = _count(connection, queue, figure)
     first = _first(connection, queue, peek_first)
     if target == 1 and first is not None:
         listing.ids.append(first)
     elif target:
-        found = _scan(connection, queue, name, figure, target, first, _newest(connection, shown))
-        # The figures are whole seconds: of equal ones the first is the one that the server shows,
-        # since a page of one task has shown that already.
-        found.sort(key=lambda stats: (stats.job_id != first, _ORDER[state](stats)))
-        listing.ids.extend(stats.job_id for stats in found)
+        ranks = _scan(connection, queue, state, target, first, _newest(connection, shown))
+        listing.ids.extend(_in_order(ranks, first))
     return listing
 
 
@@ -88,29 +94,41 @@ def first_job(connection: Connection, queue: str, state: State) -> tuple[int | N
 
 
 def _scan(
-    connection: Connection,
-    queue: str,
-    name: str,
-    figure: str,
-    target: int,
-    first: int | None,
-    newest: int,
-) -> list[Stats]:
-    found: list[Stats] = []
+    connection: Connection, queue: str, state: State, target: int, first: int | None, newest: int
+) -> dict[int, array[int]]:
+    """Return the ids of the jobs in one state by their rank."""
+    name, figure, _ = _SERVER_STATES[state]
+    rank = _RANK[state]
+    ranks: dict[int, array[int]] = defaultdict(lambda: array("Q"))
+    found = 0
     in_tube = f"\ntube: {queue}\n".encode("ascii")
     quoted = f'\ntube: "{queue}"\n'.encode("ascii")
     for window in _windows(first, newest):
-        replies = connection.ask(b"stats-job %d" % job_id for job_id in window)
-        for reply in replies:
+        for reply in connection.ask(b"stats-job %d" % job_id for job_id in window):
             # Reading the figures costs far more than this look, and most jobs may be elsewhere.
             if in_tube in reply.data or quoted in reply.data:
                 stats = read_stats(reply.data)
                 if stats.state == name:
-                    found.append(stats)
-        target = min(target, _count(connection, queue, figure))  # some may have left meanwhile
-        if len(found) >= target:
+                    ranks[rank(stats)].append(stats.job_id)
+                    found += 1
+        # Some may have left meanwhile. Of those that were found, maybe: so that ends the search
+        # among the older ids only, not before the newest jobs are seen.
+        if first is None or window.start < first:
+            target = min(target, _count(connection, queue, figure))
+        if found >= target:
             break
-    return found
+    return ranks
+
+
+def _in_order(ranks: dict[int, array[int]], first: int | None) -> Iterator[int]:
+    # The figures are whole seconds: of equal ones the first is the one that the server shows,
+    # since a page of one task has shown that already.
+    if first is not None and any(first in ids for ids in ranks.values()):
+        yield first
+    for rank in sorted(ranks):
+        ids = ranks[rank]
+        rising = all(one < other for one, other in pairwise(ids))
+        yield from (job_id for job_id in (ids if rising else sorted(ids)) if job_id != first)
 
 
 def _windows(first: int | None, newest: int) -> Iterator[range]:

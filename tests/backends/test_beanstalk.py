@@ -601,6 +601,20 @@ def test_a_listing_is_in_order_over_many_pages(client: Client) -> None:
     assert len(client.peek("other", State.RUNNING, 2000).records) == 1200
 
 
+def test_a_listing_leaves_out_no_task_of_a_long_queue(client: Client) -> None:
+    many = 100_050
+    for low in range(0, many, 1000):
+        entries = [Entry(str(number), b"x") for number in range(low, min(low + 1000, many))]
+        last = client.push_many("all", entries)[-1].task_id
+
+    (newest,) = client.peek("all", State.WAITING, 1, reverse=True).records
+    rest = client.peek("all", State.WAITING, 100, f"0.{many - 50}")
+
+    assert newest.task_id == last
+    assert len(rest.records) == 50
+    assert rest.cursor is None
+
+
 def test_a_page_leaves_out_what_moved_on_and_goes_on(client: Client) -> None:
     client.push_many("all", [Entry("x", b"%d" % n) for n in range(10)])
     page = client.peek("all", State.WAITING, 3)
