@@ -10,11 +10,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
-from . import body
 from .backends.base import HOST, Ack, Backend, Capability, Fail, Lease, Outcome
 from .backends.roster import Running, WorkerRecord
-from .exceptions import BrokerError, BrokerUnreachable, UndecodableTask
-from .signing import unwrap
+from .exceptions import BrokerError, BrokerUnreachable
+from .telling import call_in
 from .version import __version__
 
 log = logging.getLogger("alligator.worker")
@@ -24,9 +23,6 @@ BEAT_SECONDS, STALE_SECONDS = 5.0, 20.0
 
 #: Seconds over which a worker's rate is taken.
 RATE_SECONDS = 60.0
-
-#: Bytes of the longest body that is read for the name of its call.
-_LONGEST_READ = 1 << 16
 
 #: Seconds that the end of a Worker waits for its last beat, which a broker that is away holds up.
 _PATIENCE = 1.0
@@ -92,7 +88,7 @@ class Pulse:
         now = time.time()
         worker = self._about._replace(
             running=tuple(
-                Running(lease.task_id, lease.queue, _call_in(lease.body), now - seconds)
+                Running(lease.task_id, lease.queue, call_in(lease.body), now - seconds)
                 for lease, seconds in begun
             ),
             done=self._done,
@@ -155,14 +151,3 @@ def beating(pulse: Pulse, begun: Callable[[], Sequence[Begun]]) -> Iterator[None
     finally:
         ending.set()
         thread.join(_PATIENCE)
-
-
-def _call_in(data: bytes) -> str:
-    """Return the dotted path of the call in a body as Task writes it, signed or not; "" for any
-    other."""
-    if len(data) > _LONGEST_READ:
-        return ""
-    try:
-        return body.call_name(body.load(unwrap(data)[1]))
-    except UndecodableTask:
-        return ""

@@ -9,6 +9,7 @@ from .backends.base import HOST, Fail, Lease, Outcome, Release
 from .children import Child
 from .dealing import Dealer
 from .limits import Limit
+from .telling import about
 
 log = logging.getLogger("alligator.worker")
 
@@ -39,25 +40,27 @@ def outcomes_of(child: Child, dealer: Dealer, most: int) -> list[Outcome]:
         if limit and number not in held_up:
             outcomes.append(_after_overrun(lease, limit, where))
             continue
-        outcomes.append(Release(lease))
+        outcome = Release(lease)
+        outcomes.append(outcome)
         if held_up:
             dealer.set_apart(lease, at_once=number in held_up)
         if number in held_up:
             log.warning(
                 "its time limit passed it by, for something beside it kept it from going on, or it "
                 "kept others; its process was ended, and it runs again, alone",
-                extra=_about(lease),
+                extra=about(lease, outcome),
             )
     return outcomes
 
 
 def _after_overrun(lease: Lease, limit: Limit, where: str) -> Outcome:
+    outcome = limit.outcome(lease, where)
     log.error(
         "did not end within its time limit of %g s; its process was ended",
         limit.seconds,
-        extra=_about(lease),
+        extra=about(lease, outcome),
     )
-    return limit.outcome(lease, where)
+    return outcome
 
 
 def _after_death(lease: Lease, most: int, cause: str, where: str) -> Outcome:
@@ -66,10 +69,6 @@ def _after_death(lease: Lease, most: int, cause: str, where: str) -> Outcome:
         "worker died: %s (%d of %d)%s",
         *(cause, crashes.deaths(lease) + 1, most),
         ": to the failed set" if isinstance(outcome, Fail) else "",
-        extra=_about(lease),
+        extra=about(lease, outcome),
     )
     return outcome
-
-
-def _about(lease: Lease) -> dict[str, str]:
-    return {"task_id": lease.task_id, "queue": lease.queue}

@@ -13,6 +13,7 @@ from . import crashes
 from .backends.base import Defer, Fail, Lease, Outcome, Release
 from .children import Child
 from .signals import FOREVER
+from .telling import about
 
 log = logging.getLogger("alligator.worker")
 
@@ -167,5 +168,5 @@ def _tell(end: Fail) -> None:
     log.error(
         "%s: to the failed set",
         end.failure.error,
-        extra={"task_id": end.lease.task_id, "queue": end.lease.queue},
+        extra=about(end.lease, end),
     )

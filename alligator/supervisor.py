@@ -31,6 +31,7 @@ from .logs import configure
 from .redaction import learn
 from .settings import WorkerSettings
 from .signals import LAST_WORDS, Signals
+from .telling import about
 from .watching import watching
 
 log = logging.getLogger("alligator.worker")
@@ -250,7 +251,7 @@ class Supervisor:
             if not accepted:
                 log.warning(
                     "lost its lease before it ended; what it did may be done again",
-                    extra={"task_id": outcome.lease.task_id, "queue": outcome.lease.queue},
+                    extra=about(outcome.lease),
                 )
         self._outcomes.clear()
         return settled.leases
@@ -284,7 +285,7 @@ class Supervisor:
         for lease in lost - self._told_lost:
             log.warning(
                 "lost its lease; another worker may run it too",
-                extra={"task_id": lease.task_id, "queue": lease.queue},
+                extra=about(lease),
             )
         self._told_lost = lost
 
@@ -390,10 +391,9 @@ class Supervisor:
             child.wait()
             self._outcomes += child.collect()
             for lease in child.held.values():
-                log.warning(
-                    "did not finish", extra={"task_id": lease.task_id, "queue": lease.queue}
-                )
-                self._outcomes.append(Release(lease))
+                outcome = Release(lease)
+                log.warning("did not finish", extra=about(lease, outcome))
+                self._outcomes.append(outcome)
         self._settle_for_good()
         for child in self._children:
             child.finish(urgent=self._out_of_time())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -115,6 +116,20 @@ def test_a_task_that_kills_its_process_three_times_is_put_aside(
     (failed,) = gator.client.peek("all", State.FAILED).records
     assert re.match(f"worker died: {cause}", failed.failures[-1].error)
     assert failed.failures[-1].worker.partition(":")[2].isdigit()
+
+
+def test_the_log_says_which_task_killed_its_process_and_what_became_of_it(
+    shared_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str, tmp_path: Path
+) -> None:
+    gator_for(shared_dsn).task(deeds.leave, evidence)
+
+    start_worker(shared_dsn, "--burst", "--log-format", "json").wait(60)
+
+    lines = map(json.loads, (tmp_path / "worker.log").read_text().splitlines())
+    told = [(one.get("task"), one["outcome"]) for one in lines if "died" in one["message"]]
+    assert told == [
+        (f"{deeds.__name__}.leave", word) for word in ("released", "released", "failed")
+    ]
 
 
 def test_a_task_that_holds_the_interpreter_longer_than_its_lease_runs_once(
