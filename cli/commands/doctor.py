@@ -66,18 +66,19 @@ def command(session: Session, imports: tuple[str, ...]) -> int:
 
 def _broker(session: Session) -> Iterator[Check]:
     dsn = dsn_in_force(session)
-    yield Check("dsn", True, f"{redact(dsn)} ({dsn_source(session.settings)})")
+    readable = Check("dsn", True, f"{redact(dsn)} ({dsn_source(session.settings)})")
     try:
         gator = open_gator(session)
     except InvalidSetting as error:
-        yield Check("secret", False, str(error), "Mend the file of secrets.")
+        yield from (readable, Check("secret", False, str(error), "Mend the file of secrets."))
         return
     except MissingDriver as error:
-        yield Check("driver", False, str(error), "Install it.")
+        yield from (readable, Check("driver", False, str(error), "Install it."))
         return
     except BrokerError as error:
         yield Check("dsn", False, redacted(str(error), session.secrets), "Mend the DSN.")
         return
+    yield readable
     try:
         # It refuses what would lose tasks by itself: an eviction policy, a network file system.
         yield Check("broker", True, gator.client.ping())

@@ -196,7 +196,8 @@ def test_an_unreachable_broker(cli: Cli) -> None:
 
 
 def test_a_wrong_dsn(cli: Cli) -> None:
-    assert found(cli, "--dsn", "redis://h/0?nosuch=1")["dsn"]["ok"] is False
+    rows = cli("doctor", "--dsn", "redis://h/0?nosuch=1", "--fields", "check,ok").stdout
+    assert rows == "dsn\tfalse\nmodule path\ttrue\n"
 
 
 def test_a_missing_driver(cli: Cli, folder: Path) -> None:
