@@ -81,11 +81,13 @@ def find_dsn(settings: Settings) -> str:
     """Return the options' DSN, else the environment's, else that of the user's own queue.
 
     Raises:
-        UsageError: a DSN file that cannot be read, or is empty.
+        UsageError: an empty DSN; a DSN file that cannot be read, or is empty.
     """
     source = dsn_source(settings)
     if source == "--dsn":
-        return settings.dsn or ""
+        if not settings.dsn:  # as of a shell's variable that is not set
+            raise click.UsageError("--dsn is empty; give a DSN, or leave the option out")
+        return settings.dsn
     if source == "--dsn-file":
         return _read_dsn(settings.dsn_file or "", source)
     if source == "GATOR_DSN_FILE":
@@ -95,9 +97,9 @@ def find_dsn(settings: Settings) -> str:
 
 def dsn_source(settings: Settings) -> str:
     """Return the option or variable that the DSN comes from; OWN for none."""
-    if settings.dsn:
+    if settings.dsn is not None:
         return "--dsn"
-    if settings.dsn_file:
+    if settings.dsn_file is not None:
         return "--dsn-file"
     variables = ("GATOR_DSN", "ALLIGATOR_DSN", "GATOR_DSN_FILE")
     return next((name for name in variables if os.environ.get(name)), OWN)

@@ -5,18 +5,20 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import click
 
 from alligator.backends.base import Backend, Capability
-from alligator.exceptions import BrokerError, UnsupportedByBroker
+from alligator.exceptions import AlligatorException, UnsupportedByBroker
 from alligator.gator import Gator
 from alligator.heartbeat import DEAD_AFTER
 
 from ..broker import open_gator
 from ..checks import COLUMNS, Check, report
 from ..completing import files
-from ..errors import FAILED, redacted
+from ..errors import FAILED, CliError, describe, redacted
 from ..options import Command
 from ..selection import misspelt, queues_option
 from ..session import Session, pass_session
@@ -29,9 +31,29 @@ gator health -q mail --max-depth 1000 --max-age 5m --min-workers 1
 """
 
 
+class _Probe(Command):
+    """Exits with 1 where others exit with 2: Docker's health checks keep 2 for themselves."""
+
+    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
+        with _not_well():
+            return super().make_context(*args, **kwargs)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with _not_well():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _not_well() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        raise CliError(*describe(error)) from error
+
+
 @click.command(
     "health",
-    cls=Command,
+    cls=_Probe,
     examples=EXAMPLES,
     fields=COLUMNS.names,
     surplus="A worker's heartbeat file stands right after --live.",
@@ -77,7 +99,7 @@ def command(
                 for note in misspelt(gator.client, queues):
                     session.out.note(note)
                 yield from _queues(gator, queues, max_depth, max_age, min_workers)
-            except BrokerError as error:
+            except (AlligatorException, click.UsageError) as error:
                 yield Check("broker", False, redacted(str(error), session.secrets))
 
     return os.EX_OK if report(session, checks()) else FAILED

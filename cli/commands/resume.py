@@ -15,6 +15,7 @@ from ..options import Command
 from ..queue_rows import QUEUE_COLUMNS, queue_rows
 from ..selection import likely_meant
 from ..session import Session, pass_session
+from ..types import queue_name
 from ..suggest import did_you_mean
 
 EXAMPLES = """
@@ -23,7 +24,14 @@ gator resume mail
 
 
 @click.command("resume", cls=Command, examples=EXAMPLES, fields=QUEUE_COLUMNS.names)
-@click.argument("queues", nargs=-1, required=True, metavar="QUEUE...", shell_complete=queue_names)
+@click.argument(
+    "queues",
+    type=queue_name,
+    nargs=-1,
+    required=True,
+    metavar="QUEUE...",
+    shell_complete=queue_names,
+)
 @pass_session
 def command(session: Session, queues: tuple[str, ...]) -> None:
     """Have workers take tasks from a paused queue again.

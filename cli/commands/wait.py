@@ -50,6 +50,8 @@ def command(
 
     def ended() -> Iterator[dict[str, Any]]:
         for task_id in given_ids(ids, ids_from):
+            if not task_id:  # of a push that failed, say: "gone" would pass for done
+                raise click.UsageError("an id is empty; give the id that push printed")
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             finished = client.wait_finished(task_id, left)
             if finished is None:
@@ -63,6 +65,8 @@ def command(
             }
 
     session.out.answer(ended(), COLUMNS)
+    if not states:
+        session.out.note("no ids given, nothing waited for")
     failed = states.count(FinishedState.FAILED)
     if not failed:
         return os.EX_OK

@@ -110,6 +110,15 @@ class TestDsn:
         result = cli("ping", "--dsn-file", str(path))
         assert (result.exit_code, str(path) in result.stderr) == (2, True)
 
+    @pytest.mark.parametrize("option", ["--dsn", "--dsn-file"])
+    def test_an_empty_option_is_no_leave_to_take_another_broker(
+        self, cli: Cli, given: Given, option: str
+    ) -> None:
+        given.task("shop.add", task_id="a")
+        result = cli("drop", "--yes", option, "")
+        assert (result.exit_code, option in result.stderr) == (2, True)
+        assert given.states()["a"]
+
     @pytest.mark.parametrize("dsn", ["nonsense", "http://host", "redis://host:port"])
     def test_a_dsn_that_cannot_be_read_is_exit_2(self, cli: Cli, dsn: str) -> None:
         assert cli("ping", "--dsn", dsn).exit_code == 2

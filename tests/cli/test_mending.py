@@ -390,6 +390,12 @@ class TestWaitAndResult:
         assert cli("wait", "b").exit_code == 1
         assert cli("wait", "a", "c").exit_code == 0
         assert cli("wait").exit_code == 2
+        empty = cli("wait", "")
+        assert (empty.exit_code, empty.stdout) == (2, "")
+        assert "an id is empty" in empty.stderr
+        assert cli("wait", "--ids-from", "-", input="\n").stderr == (
+            "no ids given, nothing waited for\n"
+        )
 
     def test_it_waits_for_a_worker(self, cli: Cli) -> None:
         task_id = cli.ok("push", "shop.add", "--args", "[1,2]", "--result-ttl", "1h").strip()

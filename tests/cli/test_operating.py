@@ -386,6 +386,13 @@ class TestWorkers:
         assert cli("workers").stderr == "no worker is known\n"
 
 
+@pytest.mark.parametrize("command", ["stats -q", "pause", "resume", "drain"])
+def test_a_queue_has_a_name(cli: Cli, command: str) -> None:
+    result = cli(*command.split(), "")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "queue name '' has 0 characters" in result.stderr
+
+
 class TestHealth:
     def test_the_broker_answers(self, any_cli: Cli) -> None:
         (row,) = any_cli.json("health")
@@ -395,6 +402,24 @@ class TestHealth:
         result = cli("health", "--dsn", "redis://127.0.0.1:1/0", "--json")
         assert result.exit_code == 1
         assert json.loads(result.stdout)["ok"] is False
+
+    @pytest.mark.parametrize(
+        "args",
+        [
+            ("--dsn-file", "nosuch"),
+            ("--secret-file", "nosuch"),
+            ("--max-depth", "many"),
+            ("--nosuch",),
+            ("--fields", "nosuch"),
+            ("-q", "", "--max-depth", "1"),
+        ],
+    )
+    def test_what_others_take_for_wrong_usage_is_exit_1(
+        self, cli: Cli, args: tuple[str, ...]
+    ) -> None:
+        result = cli("health", *args)
+        assert result.exit_code == 1
+        assert "nosuch" in result.output or "many" in result.output or "''" in result.output
 
     def test_limits(self, cli: Cli, given: Given) -> None:
         given.task("shop.add")
