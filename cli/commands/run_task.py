@@ -63,7 +63,7 @@ def _failure(gator: Gator, task_id: str, error: BaseException, again: bool = Fal
     elif Capability.CUSTOM_IDS in gator.client.capabilities:
         hint = f"It is in the failed set: gator show {arguments(task_id)}"
     else:  # such a broker gives it a new id as it fails
-        hint = "It is in the failed set: gator peek --state failed"
+        hint = "It is in the failed set: gator peek --all-queues --state failed"
     return CliError(f"task {task_id} failed: {_sentence(error)}", hint)
 
 

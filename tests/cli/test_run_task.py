@@ -43,6 +43,12 @@ def test_a_failure_is_exit_1_and_in_the_failed_set(any_cli: Cli, given_any: Give
     assert list(given_any.states().values()) == [State.FAILED]
 
 
+def test_what_a_failure_says_to_type_shows_the_task(any_cli: Cli, given_any: Given) -> None:
+    task_id = given_any.task("shop.fail", "no", queue="mail")
+    said = any_cli("run-task", task_id).stderr.rpartition("failed set: gator ")[2]
+    assert "shop.fail" in any_cli.ok(*said.split())
+
+
 def test_a_failure_with_tries_left_is_exit_1_and_said_to_be_retried(cli: Cli, given: Given) -> None:
     given.task("shop.boom", task_id="a", retries=1, backoff=60)
     done = cli.process("run-task", "a")
