@@ -15,8 +15,8 @@ from ..options import Command
 from ..queue_rows import QUEUE_COLUMNS, queue_rows
 from ..selection import likely_meant
 from ..session import Session, pass_session
-from ..types import queue_name
 from ..suggest import did_you_mean
+from ..types import queue_name
 
 EXAMPLES = """
 gator resume mail
