@@ -36,8 +36,8 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     # Worker comes with sockets and logging: a program that only pushes starts without them.
-    if name == "Worker":
+    if name in ("Worker", "workers"):
         from .workers import Worker
 
-        return Worker
+        return Worker if name == "Worker" else globals()["workers"]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
