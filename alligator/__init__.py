@@ -7,6 +7,7 @@ Any importable function is a task. `Worker(gator).run_forever()`, or `gator work
 what was pushed.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .constants import ALL, CANCELED, DELAYED, FAILED, RETRYING, SUCCESS, WAITING
@@ -37,7 +38,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     # Worker comes with sockets and logging: a program that only pushes starts without them.
     if name in ("Worker", "workers"):
-        from .workers import Worker
-
-        return Worker if name == "Worker" else globals()["workers"]
+        workers = import_module(".workers", __name__)
+        return workers if name == "workers" else workers.Worker
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

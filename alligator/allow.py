@@ -133,12 +133,7 @@ class AllowedPath(DottedPath):
                     f"not allowed: {self} runs {part}, defined elsewhere; if that may run, allow "
                     f"it as well. Allowed here: {self.allow}"
                 )
-        if not callable(target):
-            raise UnknownCallableError(
-                f"{self} is of type {type(target).__name__} and cannot be called"
-            )
-        found: Callable[..., Any] = target
-        return found
+        return self.called(target)
 
     def _pass(self, path: str, found: object) -> None:
         """Go through modules by their own paths and through classes; through nothing else, since

@@ -33,6 +33,7 @@ from .limits import Limit
 from .redaction import learn
 from .slots import Slots
 from .tasks import Task
+from .telling import WORDS
 from .trust import Trust
 from .utils import DottedPath, import_module
 
@@ -253,7 +254,7 @@ def peak_bytes(usage: resource.struct_rusage) -> int:
 
 
 def _log(done: execution.Done, seconds: float) -> None:
-    level, word, message = _told(done)
+    level, message = _told(done)
     if not logs.worker_log.isEnabledFor(level):
         return
     lease = done.outcome.lease
@@ -265,24 +266,24 @@ def _log(done: execution.Done, seconds: float) -> None:
             "task": done.task.name if done.task else None,
             "queue": lease.queue,
             "seconds": seconds,
-            "outcome": word,
+            "outcome": WORDS[type(done.outcome)],
         },
     )
 
 
-def _told(done: execution.Done) -> tuple[int, str, str]:
-    """Return the level, the outcome's word and the message for one try."""
+def _told(done: execution.Done) -> tuple[int, str]:
+    """Return the level and the message for one try."""
     match done.outcome:
         case Ack():
-            return logging.INFO, "success", "done"
+            return logging.INFO, "done"
         case Retry(failure=failure):
             left = done.task.retries if done.task else 0
             times = "1 retry" if left == 1 else f"{left} retries"
-            return logging.WARNING, "retrying", f"failed, {times} left: {failure.error}"
+            return logging.WARNING, f"failed, {times} left: {failure.error}"
         case Fail(failure=failure):
-            return logging.ERROR, "failed", f"failed for good: {failure.error}"
+            return logging.ERROR, f"failed for good: {failure.error}"
         case _:
-            return logging.INFO, "snoozed", f"asked to be run {done.error}"
+            return logging.INFO, f"asked to be run {done.error}"
 
 
 def _frames(descriptor: int) -> Iterator[Any]:

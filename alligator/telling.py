@@ -1,4 +1,5 @@
-"""What a supervisor's log says of a task that it only holds: the fields of a try's own line."""
+"""The words of a worker's log for what became of a task, and what a supervisor's says of one that
+it only holds: the fields of a try's own line."""
 
 from __future__ import annotations
 
@@ -10,7 +11,8 @@ from .signing import unwrap
 #: Bytes of the longest body that is read for the name of its call.
 _LONGEST_READ = 1 << 16
 
-_WORDS: dict[type[Outcome], str] = {
+#: What the log calls each outcome.
+WORDS: dict[type[Outcome], str] = {
     Ack: "success",
     Defer: "snoozed",
     Fail: "failed",
@@ -25,7 +27,7 @@ def about(lease: Lease, outcome: Outcome | None = None) -> dict[str, str | None]
         "task_id": lease.task_id,
         "task": call_in(lease.body) or None,
         "queue": lease.queue,
-        "outcome": None if outcome is None else _WORDS[type(outcome)],
+        "outcome": None if outcome is None else WORDS[type(outcome)],
     }
 
 

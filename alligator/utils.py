@@ -44,7 +44,14 @@ class DottedPath:
         Raises:
             UnknownModuleError, UnknownCallableError: it cannot be had, or cannot be called.
         """
-        target = import_attr(self.module, self.name)
+        return self.called(import_attr(self.module, self.name))
+
+    def called(self, target: Any) -> Callable[..., Any]:
+        """Return what the path led to.
+
+        Raises:
+            UnknownCallableError: it cannot be called.
+        """
         if not callable(target):
             raise UnknownCallableError(
                 f"{self} is of type {type(target).__name__} and cannot be called"

@@ -6,7 +6,7 @@ from alligator import body
 from alligator.backends.base import Backend, Finished, FinishedState, State
 
 from .errors import CliError, TimedOut
-from .pauses import sentences, stuck
+from .hindrances import hindrances, sentences
 from .quoting import arguments
 
 
@@ -44,7 +44,7 @@ def not_ended(client: Backend, task_id: str, timeout: float | None) -> TimedOut:
     where that is a pause, or that nobody works."""
     record = client.find(task_id)
     queues = [record.queue] if record and record.state is not State.RUNNING else []
-    hints = [f"It stays queued: gator show {arguments(task_id)}", *stuck(client, queues)]
+    hints = [f"It stays queued: gator show {arguments(task_id)}", *hindrances(client, queues)]
     message = f"task {task_id} has not ended within {timeout or 0:g} s"
     return TimedOut(message, sentences(hints))
 

@@ -93,6 +93,18 @@ def queues_option(command: F) -> F:
     )(command)
 
 
+def queue_arguments(command: F) -> F:
+    """Add QUEUE..., one at least."""
+    return click.argument(
+        "queues",
+        type=queue_name,
+        nargs=-1,
+        required=True,
+        metavar="QUEUE...",
+        shell_complete=queue_names,
+    )(command)
+
+
 def filter_options(command: F) -> F:
     """Add --task, --error and --older-than."""
     for option in (

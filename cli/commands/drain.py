@@ -12,8 +12,8 @@ from alligator.backends.base import Counts
 from ..broker import open_client
 from ..completing import queue_names
 from ..errors import TimedOut
+from ..hindrances import hindrances, sentences
 from ..options import Command
-from ..pauses import sentences, stuck
 from ..progress import Meter
 from ..queue_rows import QUEUE_COLUMNS, queue_rows
 from ..selection import misspelt
@@ -59,7 +59,7 @@ def command(session: Session, queue: str, timeout: float | None, running: bool) 
                 look = f"See which: gator peek -q {shlex.quote(queue)}"
                 raise TimedOut(
                     f"queue {queue!r} still has {tasks(left)} after {timeout:g} s",
-                    sentences([look, *stuck(client, [queue])]),
+                    sentences([look, *hindrances(client, [queue])]),
                 )
             meter.at(left)
             time.sleep(LOOK)

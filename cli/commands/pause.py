@@ -10,12 +10,10 @@ import click
 from alligator.backends.base import Capability
 
 from ..broker import open_client
-from ..completing import queue_names
 from ..options import Command
 from ..queue_rows import QUEUE_COLUMNS, queue_rows
-from ..selection import misspelt
+from ..selection import misspelt, queue_arguments
 from ..session import Session, pass_session
-from ..types import queue_name
 
 EXAMPLES = """
 gator pause mail
@@ -24,14 +22,7 @@ gator pause mail && gator drain mail --running; gator resume mail
 
 
 @click.command("pause", cls=Command, examples=EXAMPLES, fields=QUEUE_COLUMNS.names)
-@click.argument(
-    "queues",
-    type=queue_name,
-    nargs=-1,
-    required=True,
-    metavar="QUEUE...",
-    shell_complete=queue_names,
-)
+@queue_arguments
 @pass_session
 def command(session: Session, queues: tuple[str, ...]) -> None:
     """Have no worker take tasks from a queue.

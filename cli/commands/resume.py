@@ -10,13 +10,11 @@ import click
 from alligator.backends.base import Capability
 
 from ..broker import open_client
-from ..completing import queue_names
 from ..options import Command
 from ..queue_rows import QUEUE_COLUMNS, queue_rows
-from ..selection import likely_meant
+from ..selection import likely_meant, queue_arguments
 from ..session import Session, pass_session
 from ..suggest import did_you_mean
-from ..types import queue_name
 
 EXAMPLES = """
 gator resume mail
@@ -24,14 +22,7 @@ gator resume mail
 
 
 @click.command("resume", cls=Command, examples=EXAMPLES, fields=QUEUE_COLUMNS.names)
-@click.argument(
-    "queues",
-    type=queue_name,
-    nargs=-1,
-    required=True,
-    metavar="QUEUE...",
-    shell_complete=queue_names,
-)
+@queue_arguments
 @pass_session
 def command(session: Session, queues: tuple[str, ...]) -> None:
     """Have workers take tasks from a paused queue again.

@@ -12,9 +12,9 @@ from alligator.gator import Gator
 from ..broker import open_gator
 from ..completing import task_ids
 from ..errors import NotFound
+from ..hindrances import hindrances
 from ..ids import begun
 from ..options import Command
-from ..pauses import stuck
 from ..session import Session, pass_session
 from ..signatures import signature_of
 from ..views import TASK_DETAILS, details_of
@@ -43,7 +43,7 @@ def command(session: Session, task_id: str) -> None:
         raise
     session.out.record(found)
     if found["state"] not in (State.RUNNING.value, State.FAILED.value):
-        for note in stuck(gator.client, [found["queue"]]):
+        for note in hindrances(gator.client, [found["queue"]]):
             session.out.note(note)
 
 

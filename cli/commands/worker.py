@@ -18,9 +18,9 @@ from alligator.supervisor import Supervisor
 from ..broker import open_gator
 from ..completing import files, queue_names, words
 from ..foreground import users_code
+from ..hindrances import held_up
 from ..options import Command
 from ..output import wants_color
-from ..pauses import held_up
 from ..selection import misspelt
 from ..session import Session, pass_session
 from ..types import choice, duration, queue_name, size

@@ -22,7 +22,7 @@ def held_up(client: Backend, queues: Iterable[str]) -> list[str]:
     ]
 
 
-def stuck(client: Backend, queues: Iterable[str]) -> list[str]:
+def hindrances(client: Backend, queues: Iterable[str]) -> list[str]:
     """Say of each queue why its tasks do not run: it is paused, or no worker takes from it."""
     queues = list(queues)
     return held_up(client, queues) + [
