@@ -36,10 +36,12 @@ fact canceled_show_exits "$status"
 for _ in 1 2 3; do gator push $quick --queue junk --args "[\"$evidence\", \"junk\"]" >/dev/null; done
 fact dropped "$(gator drop --queue junk --yes --json | jq -c '.changed')"
 
-# Work: two workers, two processes each.
-gator worker -c 2 --burst 2>"$folder/log1" &
+# Work: two workers with four processes. One process alone takes the tasks in their order; of several,
+# the one that is given the first may be the last to have its turn.
+gator worker -c 1 --burst 2>"$folder/log1" &
 one=$!
-gator worker -c 2 --burst 2>"$folder/log2" &
+until grep -qsx first "$evidence" || ! kill -0 $one; do sleep 0.01; done
+gator worker -c 3 --burst 2>"$folder/log2" &
 two=$!
 wait $one
 wait $two
