@@ -41,6 +41,9 @@ _HIGH = 500
 #: Longest line the server sends without a body of its own.
 _MAX_LINE = 1024
 
+#: Bytes received at once.
+_RECEIVED = 64 * 1024
+
 _WITH_DATA = frozenset({b"OK", b"FOUND", b"RESERVED"})
 
 _BUG = "client and server disagree about the protocol; please report it"
@@ -137,6 +140,9 @@ class Connection:
         _keep_alive(self._socket)
         # What was received, and how much of that has been read.
         self._unread, self._at = b"", 0
+        # Received into one buffer: a new one each time, cut to what came, leaves holes in the heap,
+        # and a push of a million lines ends with more memory than one of a thousand.
+        self._buffer = memoryview(bytearray(_RECEIVED))
         _open.add(self)
 
     def ask(
@@ -306,10 +312,10 @@ class Connection:
         return chunk
 
     def _more(self) -> bytes:
-        more = self._socket.recv(64 * 1024)
-        if not more:
+        size = self._socket.recv_into(self._buffer)
+        if not size:
             raise ConnectionResetError("the server closed the connection")
-        return more
+        return bytes(self._buffer[:size])
 
     def _lost(self, error: OSError) -> NoReturn:
         self.close()
