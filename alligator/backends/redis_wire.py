@@ -6,8 +6,6 @@ import json
 import math
 import re
 import struct
-from binascii import Error as Base64Error
-from binascii import a2b_base64, b2a_base64
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -38,31 +36,30 @@ FAR = 9_000_000_000.0
 
 # The header that prelude.lua packs before a body: sequence (6 bytes), time of push in ms (6),
 # priority (2), attempts (3), finished deliveries (3), then the queue's name and a NUL.
-_HEADER = struct.Struct("<IHIHhHBHB")
+_HEADER_SIZE = 20
+_PUSHED_AT = struct.Struct("<IH")
+_COUNTS = struct.Struct("<hHBHB")
 
-
-_is_uuid = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
-
-
-# The last of 22 digits of base64 has two bits of the 128.
-_LAST_DIGITS = b"AQgw"
+_is_uuid = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 _is_foreign = re.compile("~0x((?:[0-9a-f]{2})*)").fullmatch
+
+#: What begins a UUID of 17 bytes, and no text.
+_MARK = 0xFF
 
 
 def write_id(task_id: str) -> bytes:
-    """Return a task's id as Redis keeps it: a UUID in 23 characters instead of 36.
+    """Return a task's id as Redis keeps it: a UUID in 17 bytes instead of 36.
 
     An id is kept at least twice, and Redis's allocations grow in steps: this takes 32 bytes off a
-    waiting task. An id that looks like a short one gets a mark in front.
+    waiting task.
     """
     if len(task_id) == 36 and _is_uuid(task_id):
-        return b"~" + b2a_base64(bytes.fromhex(task_id.replace("-", "")))[:22]
+        return b"\xff" + bytes.fromhex(task_id.replace("-", ""))
     foreign = _is_foreign(task_id)
     if foreign and read_id(kept := bytes.fromhex(foreign[1])) == task_id:
         return kept
     # What no push takes, such as half a surrogate, can be looked for all the same.
-    kept = task_id.encode(errors="surrogatepass")
-    return b"~~" + kept if kept.startswith(b"~") else kept
+    return task_id.encode(errors="surrogatepass")
 
 
 def read_id(kept: bytes) -> str:
@@ -71,15 +68,11 @@ def read_id(kept: bytes) -> str:
     Bytes that it would not write are another program's, and come out as ~0x and their hexadecimal
     digits: from any bytes there is a way back to the very same, so any task can be settled.
     """
-    if len(kept) == 23 and kept[0] == ord("~") and kept[22] in _LAST_DIGITS:
-        try:
-            digits = a2b_base64(kept[1:] + b"==", strict_mode=True).hex()
-        except Base64Error:
-            pass  # another program's
-        else:
-            return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    if len(kept) == 17 and kept[0] == _MARK:
+        digits = kept.hex()
+        return f"{digits[2:10]}-{digits[10:14]}-{digits[14:18]}-{digits[18:22]}-{digits[22:]}"
     try:
-        task_id = kept.removeprefix(b"~~").decode()
+        task_id = kept.decode()
     except UnicodeDecodeError:
         task_id = ""
     if task_id.isprintable() and task_id and write_id(task_id) == kept:
@@ -166,42 +159,37 @@ def read_flags(answer: bytes) -> list[bool]:
     return [mark == ord("1") for mark in answer]
 
 
-def _split(value: bytes) -> tuple[tuple[int, ...], bytes, bytes]:
-    """Return a task's numbers (pushed ms, priority, attempts, deliveries), its queue and body.
+def _split(value: bytes) -> tuple[tuple[int, int, int], bytes, bytes]:
+    """Return a task's counts (priority, attempts, finished deliveries), its header and its body.
 
     As in moves.lua, what has no header that we could have written is all body.
     """
-    end = value.find(b"\0", _HEADER.size)
+    end = value.find(b"\0", _HEADER_SIZE)
     if end < 0:
-        return (0, 0, 0, 0), b"", value
-    _, _, pushed, pushed_high, priority, attempts, attempts_high, done, done_high = (
-        _HEADER.unpack_from(value)
-    )
-    numbers = (
-        pushed + (pushed_high << 32),
-        priority,
-        attempts + (attempts_high << 16),
-        done + (done_high << 16),
-    )
-    return numbers, value[_HEADER.size : end], value[end + 1 :]
+        return (0, 0, 0), b"", value
+    priority, attempts, attempts_high, done, done_high = _COUNTS.unpack_from(value, 12)
+    counts = priority, attempts + (attempts_high << 16), done + (done_high << 16)
+    return counts, value[:end], value[end + 1 :]
 
 
 def read_lease(queue: str, kept_id: bytes, value: bytes, token: str) -> Lease:
     """Read a task that was handed out just now, from `queue`, whatever its header says: whoever can
     write to Redis can write that, and its signature is to hold for the queue that it is in."""
-    (_, priority, attempts, done), _, body = _split(value)
+    (priority, attempts, done), _, body = _split(value)
     return Lease(queue, read_id(kept_id), body, token, priority, attempts, done + 1)
 
 
 def read_record(row: list[Any]) -> Record:
     """Read a row of moves.lua's row()."""
     kept_id, state_name, score, value, lease, failures, unique, held_until, depends_on = row
-    (pushed, priority, attempts, deliveries), queue, body = _split(value)
+    (priority, attempts, deliveries), header, body = _split(value)
+    pushed, pushed_high = _PUSHED_AT.unpack_from(header, 6) if header else (0, 0)
+    pushed += pushed_high << 32
     state = State(state_name.decode())
     at = _number(score)
     due = at if state in (State.DELAYED, State.RETRYING) else _number(held_until or b"0")
     return Record(
-        shown(queue),
+        shown(header[_HEADER_SIZE:]),
         read_id(kept_id),
         state,
         body,

@@ -28,11 +28,11 @@ GatorFor = Callable[[str], Gator]
 
 QUEUE = "all"
 
-#: Ids as bytes: none, no text, no base64, another's spelling, control characters, too long.
+#: Ids as bytes: none, no text, another's spelling, control characters, too long, nearly a UUID.
 IDS = (
-    *(b"", b"\xff\xfe", b"~!!!", b"~abc", b"~", b"~~", b"~~a", b"~~~a", b"~0xff", b"~~~0xff"),
-    *(b"a\nb\x1b[31m", b"\0", "é☂".encode(), b"x" * 300, b"\xed\xa0\x80", b"~" + b"A" * 22),
-    *(b"~" + b"A" * 21 + b"B", b"00000000-0000-0000-0000-000000000000", b"a b", b"~0x", b"~0xf"),
+    *(b"", b"\xff\xfe", b"\xff" + bytes(16), b"\xff" * 17, b"\xff" + bytes(15), b"~", b"~0xff"),
+    *(b"a\nb\x1b[31m", b"\0", "é☂".encode(), b"x" * 300, b"\xed\xa0\x80", b"~abc", b"~~0xff"),
+    *(b"\xff" + b"A" * 17, b"00000000-0000-0000-0000-000000000000", b"a b", b"~0x", b"~0xf"),
 )
 
 #: What may stand in any other place.
