@@ -156,9 +156,9 @@ def pack_outcome(report: Report, number: int, seconds: float, outcome: Outcome) 
 def unpack_outcome(values: tuple[Any, ...], lease: Lease) -> tuple[float, Outcome]:
     """Return seconds and outcome of what pack_outcome wrote for a lease; the number and the report
     are read apart."""
-    seconds, kind = values[3:5]
+    seconds, kind = values[3], values[4]
     if kind == "ack":
-        return seconds, Ack(lease, *values[5:])
+        return seconds, Ack(lease, values[5], values[6])
     if kind == "retry":
         body, delay, failure = values[5:]
         return seconds, Retry(lease, body, delay, Failure(*failure))

@@ -29,7 +29,6 @@ from .channel import (
 )
 from .exceptions import AlligatorException
 from .forks import generation, handling
-from .limits import Limit
 from .redaction import learn
 from .slots import Slots
 from .tasks import Task
@@ -149,18 +148,15 @@ class Dispatcher:
             self._slots.report()
 
     def _begin(self, number: int, lease: Lease) -> None:
-        limited = partial(self._tell_limit, number, _later_in_thread)
-        most = self._settings.time_limit
         started = time.perf_counter()
-        one = execution.prepare(Task, lease, self._worker, most, limited, self._trust)
-        if isinstance(one, execution.Try) and self._is_async(one):
-            limited = partial(self._tell_limit, number, self._slots.later_on_loop)
-            one = one._replace(limited=limited)
+        most = self._settings.time_limit
+        one = execution.prepare(Task, lease, self._worker, most, self._trust)
+        if isinstance(one, execution.Try) and self._is_async(number, one):
             self._slots.run_on_loop(number, partial(self._run_on_loop, number, started, one))
         else:
             self._slots.run(number, self._run, number, started, one)
 
-    def _is_async(self, one: execution.Try) -> bool:
+    def _is_async(self, number: int, one: execution.Try) -> bool:
         """Whether the task calls a coroutine function. One that is new is imported: that takes
         nothing from the try's time, but it may take no longer than the hard limit either."""
         func = one.task.func
@@ -171,7 +167,7 @@ class Dispatcher:
         if known is None:
             if len(self._async) > MAX_KNOWN:
                 self._async.clear()
-            one.announce()
+            self._tell_limit(number, one, _later_in_thread)
             before = generation()
             try:
                 known = self._async[key] = inspect.iscoroutinefunction(func.resolve())
@@ -183,12 +179,15 @@ class Dispatcher:
 
     def _run(self, number: int, started: float, one: execution.Try | execution.Done) -> None:
         try:
+            if isinstance(one, execution.Try):
+                self._tell_limit(number, one, _later_in_thread)
             self._end(number, started, execution.run(one), on_loop=False)
         except BaseException:
             _give_up()
 
     async def _run_on_loop(self, number: int, started: float, one: execution.Try) -> None:
         try:
+            self._tell_limit(number, one, self._slots.later_on_loop)
             self._end(number, started, await execution.run_async(one), on_loop=True)
         except BaseException:
             _give_up()
@@ -206,15 +205,18 @@ class Dispatcher:
     def _tell_limit(
         self,
         number: int,
+        one: execution.Try,
         later: Callable[[float, Callable[[], None]], _Pending],
-        limit: Limit,
     ) -> None:
-        """Tell the supervisor of a limit that begins, and at its end that it could be heeded.
+        """Tell the supervisor of a limit that begins, or begins anew, if the try has one, and at
+        its end that it could be heeded.
 
         Where a task blocks the loop, or the whole interpreter, no limit of any other one reaches
         it, nor does this second message come, made where the limit's exception is: the supervisor
         cannot tell which one it was, but it knows for which of them it need not ask.
         """
+        if (limit := one.limit()) is None:
+            return
         self._slots.say(pack_limit(number, limit))
         self._no_limit(number)
         reached = partial(self._slots.say, pack_reached(number))

@@ -195,25 +195,28 @@ class Child:
         """Read what it has ended since the last look."""
         outcomes = []
         average, report = self._average, None
+        held, given = self.held, self._given
         for values in self._read():
-            if values == GREETING:
+            number = values[0]
+            if number in held:
+                seconds, outcome = unpack_outcome(values, held.pop(number))
+                outcomes.append(outcome)
+                average += WEIGHT * (seconds - average)
+                del given[number]
+                report = values[1], values[2]
+                if number in self._limits:
+                    del self._limits[number]
+                    self._reached.discard(number)
+            elif number == "limit":
+                self._begin_limit(*values[1:])
+            elif number == "reached":
+                self._reached |= held.keys() & values[1:]
+            elif number == "report":
+                report = values[1:]
+            elif values == GREETING:
                 self.ready = True
             elif values == WORN:
                 self.worn = True
-            elif values[0] == "limit":
-                self._begin_limit(*values[1:])
-            elif values[0] == "reached":
-                self._reached |= self.held.keys() & values[1:]
-            elif values[0] == "report":
-                report = values[1:]
-            elif values[0] in self.held:
-                seconds, outcome = unpack_outcome(values, self.held.pop(values[0]))
-                outcomes.append(outcome)
-                average += WEIGHT * (seconds - average)
-                self._limits.pop(values[0], None)
-                del self._given[values[0]]
-                self._reached.discard(values[0])
-                report = values[1:3]
         if report:
             self._hear(*report)  # the last one says it all
         self.done += len(outcomes)

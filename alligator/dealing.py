@@ -102,7 +102,8 @@ class Dealer:
         turns = deque(rooms)
         self._careful = False
         for lease in leases:
-            if self._is_suspect(lease):
+            # Nearly all are handed out for the first time, and asked no further.
+            if (lease.deliveries > 1 or self._apart) and self._is_suspect(lease):
                 if (end := crashes.given_up(lease, self._max_deaths, worker)) is not None:
                     _tell(end)
                     outcomes.append(end)

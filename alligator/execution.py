@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
 from types import TracebackType
 from typing import NamedTuple
 
 from . import body
-from .awaiting import to_end
 from .backends.base import MAX_TRACEBACK, Ack, Defer, Fail, Failure, Lease, Outcome, Retry
 from .constants import RETRYING
 from .exceptions import (
@@ -54,7 +52,6 @@ class Try(NamedTuple):
     Attributes:
         worker: the name written beside a failure.
         most: seconds it may take at most, whatever the task says.
-        limited: told of the time limit as its time begins, when there is one.
         trust: what is believed and may run, and how a body to queue again is signed.
     """
 
@@ -62,16 +59,15 @@ class Try(NamedTuple):
     lease: Lease
     worker: str
     most: float | None
-    limited: Callable[[Limit], None] | None
     trust: Trust
 
-    def announce(self) -> None:
-        """Tell `limited` that the limit's time begins now, or begins anew."""
-        if self.limited is None or (self.task.timeout is None and self.most is None):
-            return
-        seconds = min(filter(None, (self.task.timeout, self.most)), default=None)
-        if seconds is not None:
-            self.limited(_limit(self.task, seconds, self.lease, self.trust))
+    def limit(self) -> Limit | None:
+        """Return its time limit, and what follows when that is run out of; None for no limit."""
+        task, most = self.task, self.most
+        if task.timeout is None and most is None:
+            return None
+        seconds = min(filter(None, (task.timeout, most)), default=None)
+        return None if seconds is None else _limit(task, seconds, self.lease, self.trust)
 
 
 def prepare(
@@ -79,7 +75,6 @@ def prepare(
     lease: Lease,
     worker: str,
     most: float | None = None,
-    limited: Callable[[Limit], None] | None = None,
     trust: Trust = OPEN,
 ) -> Try | Done:
     """Decode the leased task and see whether it may run; see Try. What is no task, or may not, is
@@ -95,36 +90,89 @@ def prepare(
         return Done(None, error, Fail(lease, failure_of(error, worker)))
     if not lease.task_id:  # a five-verb backend hands out bodies only
         lease = lease._replace(task_id=task.task_id)
-    return Try(task, lease, worker, most, limited, trust)
+    return Try(task, lease, worker, most, trust)
 
 
 def run(prepared: Try | Done) -> Done:
     """Run a try here, to its end. Whatever the task does, this returns."""
-    return prepared if isinstance(prepared, Done) else to_end(_run(prepared, on_loop=False))
+    if isinstance(prepared, Done):
+        return prepared
+    before = generation()
+    return _ended(prepared, _run(prepared.task, prepared.most, prepared.trust), before)
 
 
 async def run_async(one: Try) -> Done:
     """Run a try on the loop that runs here. Whatever the task does, this returns."""
-    return await _run(one, on_loop=True)
-
-
-async def _run(one: Try, on_loop: bool) -> Done:
-    task, lease, worker = one.task, one.lease, one.worker
-    raised: BaseException | None = None
+    before = generation()
+    one.task.error = None
     try:
-        one.announce()
-        before = generation()
-        raised = await _attempt(task, one.most, on_loop, one.trust)
-        if generation() != before:
-            os._exit(0)  # the task forked, and this is the copy
-        return Done(task, raised, outcome_of(task, lease, raised, worker, one.trust))
+        one.trust.admit_hooks(one.task)
+        await one.task.run_async(one.most)
+    except BaseException as error:
+        return _ended(one, error, before)
+    return _ended(one, None, before)
+
+
+def attempt(task: Task) -> BaseException | None:
+    """Run one try here and set the task's status by it; return what it raised.
+
+    A failed try with retries left uses one up and leaves the status RETRYING. The hook on_error
+    ran before that is looked at, so it has the say.
+    """
+    error = _run(task, None, OPEN)
+    _judge(task, error)
+    return error
+
+
+def _run(task: Task, most: float | None, trust: Trust) -> BaseException | None:
+    """Run one try here and return what it raised. SystemExit and KeyboardInterrupt of a task are
+    its failure, too."""
+    task.error = None
+    try:
+        trust.admit_hooks(task)
+        if most is None:
+            task.run()
+        else:
+            with time_limit(most):
+                task.run()
+    except BaseException as error:
+        return error
+    return None
+
+
+def _ended(one: Try, raised: BaseException | None, before: int) -> Done:
+    """Say what follows from a try, by what it raised.
+
+    Args:
+        before: the `generation` in which it began.
+    """
+    if generation() != before:
+        os._exit(0)  # the task forked, and this is the copy
+    task, lease = one.task, one.lease
+    try:
+        _judge(task, raised)
+        return Done(task, raised, outcome_of(task, lease, raised, one.worker, one.trust))
     except Exception as error:  # a hook left something in the task that nobody can go by
         task.to_failed()
         if raised is None:
             raised = error
         else:
             raised.add_note(f"not queued again: {type(error).__name__}: {error}")
-        return Done(task, raised, Fail(lease, failure_of(raised, worker)))
+        return Done(task, raised, Fail(lease, failure_of(raised, one.worker)))
+
+
+def _judge(task: Task, error: BaseException | None) -> None:
+    """Set the task's error and status by what its try raised, and use up a retry."""
+    task.error = error
+    if error is None:
+        return
+    if isinstance(error, Snooze):
+        task.to_delayed()
+    elif task.retries > 0 and not isinstance(error, HOPELESS):
+        task.retries -= 1
+        task.to_retrying()
+    else:
+        task.to_failed()
 
 
 def decode(task_class: type[Task], lease: Lease, trust: Trust = OPEN) -> Task:
@@ -162,41 +210,6 @@ def _limit(task: Task, seconds: float, lease: Lease, trust: Trust) -> Limit:
         task.retries += 1
 
 
-def attempt(task: Task) -> BaseException | None:
-    """Run one try here and set the task's status by it; return what it raised.
-
-    A failed try with retries left uses one up and leaves the status RETRYING. The hook on_error
-    ran before that is looked at, so it has the say.
-    """
-    return to_end(_attempt(task, None, on_loop=False))
-
-
-async def _attempt(
-    task: Task, most: float | None, on_loop: bool, trust: Trust = OPEN
-) -> BaseException | None:
-    task.error = None
-    try:
-        trust.admit_hooks(task)
-        if on_loop:
-            await task.run_async(most)
-        else:
-            with time_limit(most):
-                task.run()
-    except Snooze as error:
-        task.error = error
-        task.to_delayed()
-        return error
-    except BaseException as error:  # SystemExit and KeyboardInterrupt of a task are its failure
-        task.error = error
-        if task.retries > 0 and not isinstance(error, HOPELESS):
-            task.retries -= 1
-            task.to_retrying()
-        else:
-            task.to_failed()
-        return error
-    return None
-
-
 def outcome_of(
     task: Task, lease: Lease, error: BaseException | None, worker: str, trust: Trust = OPEN
 ) -> Outcome:
@@ -206,8 +219,9 @@ def outcome_of(
         Exception: the task cannot be queued again, or its options make no sense any more.
     """
     if error is None:
-        seconds = _seconds(task.result_ttl)
-        return Ack(lease, body.dump_result(task.result) if seconds else b"", seconds)
+        if not task.result_ttl:
+            return Ack(lease)
+        return Ack(lease, body.dump_result(task.result), _seconds(task.result_ttl))
     if isinstance(error, Snooze):
         return Defer(lease, wait_after(task, error, lease.attempts))
     failure = failure_of(error, worker)

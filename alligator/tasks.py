@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractContextManager
+from functools import lru_cache
 from typing import Any, Self
 
 from . import body
@@ -42,6 +43,21 @@ class Task:
 
     #: Writes the body; whoever has read the arguments from JSON can do it faster.
     _dump = staticmethod(body.dump)
+
+    # What most tasks leave as it is.
+    depends_on: tuple[str, ...] = ()
+    delay_until: float | None = None
+    priority: int = 0
+    timeout: float | None = None
+    backoff: AnyBackoff = 0.0
+    unique: str | None = None
+    result_ttl: float = 0.0
+    status: int = WAITING
+    queued: bool = True
+    result: Any = None
+    error: BaseException | None = None
+    func: Callable[..., Any] | None = None
+    func_args: tuple[Any, ...] = ()
 
     def __init__(
         self,
@@ -96,20 +112,20 @@ class Task:
         self.on_start = on_start
         self.on_success = on_success
         self.on_error = on_error
-        self.depends_on = _task_ids(depends_on)
-        self.delay_until = _delay(delay_by, delay_until)
-        self.priority = whole("priority", priority)
-        self.timeout = _timeout(timeout)
-        self.backoff: AnyBackoff = checked(backoff)
-        self.unique = unique
-        self.result_ttl = at_least_zero("result_ttl", result_ttl)
-
-        self.status = WAITING
-        self.queued = True
-        self.result: Any = None
-        self.error: BaseException | None = None
-        self.func: Callable[..., Any] | None = None
-        self.func_args: tuple[Any, ...] = ()
+        if depends_on is not None:
+            self.depends_on = _task_ids(depends_on)
+        if delay_by is not None or delay_until is not None:
+            self.delay_until = _delay(delay_by, delay_until)
+        if priority != 0:
+            self.priority = whole("priority", priority)
+        if timeout is not None:
+            self.timeout = _timeout(timeout)
+        if backoff != 0:
+            self.backoff = checked(backoff)
+        if unique is not None:
+            self.unique = unique
+        if result_ttl != 0:
+            self.result_ttl = at_least_zero("result_ttl", result_ttl)
         self.func_kwargs: dict[str, Any] = {}
 
     def __repr__(self) -> str:
@@ -296,7 +312,7 @@ class Task:
                 if self.on_start is not None:
                     await self._call_hook("on_start", finish)
                 result = self.func(*self.func_args, **self.func_kwargs)
-                if isinstance(result, Coroutine):
+                if result is not None and isinstance(result, Coroutine):
                     result = await finish(result)
                 self.result = result
                 self.to_success()
@@ -361,7 +377,11 @@ def _path(found: dict[str, Any]) -> DottedPath:
     module, name = found["module"], found["callable"]
     if not (isinstance(module, str) and isinstance(name, str)):
         raise UndecodableTask(f"module {module!r} and callable {name!r} are not both text")
-    return DottedPath(module, name)
+    return _known_path(module, name)
+
+
+#: Most tasks of a queue call the same few functions.
+_known_path = lru_cache(maxsize=1000)(DottedPath)
 
 
 def _reserved_async(reserved: dict[str, bool]) -> bool:

@@ -44,7 +44,8 @@ class DottedPath:
         Raises:
             UnknownModuleError, UnknownCallableError: it cannot be had, or cannot be called.
         """
-        return self.called(import_attr(self.module, self.name))
+        target = import_attr(self.module, self.name)
+        return target if callable(target) else self.called(target)
 
     def called(self, target: Any) -> Callable[..., Any]:
         """Return what the path led to.

@@ -20,7 +20,6 @@ from alligator.exceptions import (
     UnknownCallableError,
     UnknownModuleError,
 )
-from alligator.limits import Limit
 from alligator.retries import exponential
 from alligator.utils import DottedPath
 
@@ -126,11 +125,13 @@ def test_the_wait_goes_by_how_many_tries_have_failed(
 
 @pytest.mark.parametrize("attempts", [0, 5])
 def test_a_process_that_will_be_ended_leaves_the_same_wait(attempts: int) -> None:
-    limits: list[Limit] = []
     task = Task(retries=9, timeout=60, backoff=[1, 10]).to_call(tasks.nothing)
     lease = lease_of(task, attempts=attempts)
-    execution.run(execution.prepare(Task, lease, WORKER, limited=limits.append))
-    assert [limit.delay for limit in limits] == [10 if attempts else 1]
+    prepared = execution.prepare(Task, lease, WORKER)
+    assert isinstance(prepared, execution.Try)
+    limit = prepared.limit()
+    assert limit is not None
+    assert limit.delay == (10 if attempts else 1)
 
 
 def test_a_task_that_asks_to_be_run_later_has_neither_failed_nor_lost_a_retry(

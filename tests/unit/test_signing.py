@@ -226,11 +226,15 @@ def test_a_retry_is_signed_anew_under_the_id_that_the_broker_has() -> None:
 
 
 def test_what_is_queued_again_after_the_end_of_a_process_is_signed() -> None:
-    trust, limits = Trust(Keys(SECRET)), []
+    trust = Trust(Keys(SECRET))
     task = Task("id", retries=2, timeout=60).to_call(tasks.nothing)
     lease = Lease("all", "id", trust.seal("all", "id", execution.encode(task)), "t")
-    execution.run(execution.prepare(Task, lease, "host:1", limited=limits.append, trust=trust))
-    assert Task.deserialize(trust.unseal("all", "id", limits[0].body)).retries == 1
+    prepared = execution.prepare(Task, lease, "host:1", trust=trust)
+    assert isinstance(prepared, execution.Try)
+    limit = prepared.limit()
+    assert limit is not None
+    assert limit.body is not None
+    assert Task.deserialize(trust.unseal("all", "id", limit.body)).retries == 1
 
 
 @pytest.mark.parametrize("queue", ["all", "other"])
