@@ -256,6 +256,8 @@ def peak_bytes(usage: resource.struct_rusage) -> int:
 
 
 def _log(done: execution.Done, seconds: float) -> None:
+    if isinstance(done.outcome, Ack) and not logs.worker_log.isEnabledFor(logging.INFO):
+        return  # nearly all are such
     level, message = _told(done)
     if not logs.worker_log.isEnabledFor(level):
         return

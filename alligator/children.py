@@ -152,13 +152,18 @@ class Child:
         """
         return self._last - self._begun
 
+    @property
+    def seconds_ready(self) -> float:
+        """How long what lies ready in it will take, going by what it ended last."""
+        return self._waiting * self._average
+
     def room(self) -> int:
         """How many more leases to give it now: what it could begin at once, and some to lie ready,
-        of which half are used up before it gets more, so that they travel in batches."""
+        of which a quarter is used up before it gets more, so that they travel in batches."""
         if not self.ready or self.leaving or self.finishing:
             return 0
         waiting, most = self._waiting, self._most_ready()
-        if waiting >= self._room and waiting > most // 2:
+        if waiting >= self._room and waiting > 3 * most // 4:
             return 0
         return max(0, most - waiting)
 

@@ -120,7 +120,8 @@ def attempt(task: Task) -> BaseException | None:
     ran before that is looked at, so it has the say.
     """
     error = _run(task, None, OPEN)
-    _judge(task, error)
+    if error is not None:
+        _judge(task, error)
     return error
 
 
@@ -150,7 +151,8 @@ def _ended(one: Try, raised: BaseException | None, before: int) -> Done:
         os._exit(0)  # the task forked, and this is the copy
     task, lease = one.task, one.lease
     try:
-        _judge(task, raised)
+        if raised is not None:
+            _judge(task, raised)
         return Done(task, raised, outcome_of(task, lease, raised, one.worker, one.trust))
     except Exception as error:  # a hook left something in the task that nobody can go by
         task.to_failed()
@@ -161,11 +163,9 @@ def _ended(one: Try, raised: BaseException | None, before: int) -> Done:
         return Done(task, raised, Fail(lease, failure_of(raised, one.worker)))
 
 
-def _judge(task: Task, error: BaseException | None) -> None:
+def _judge(task: Task, error: BaseException) -> None:
     """Set the task's error and status by what its try raised, and use up a retry."""
     task.error = error
-    if error is None:
-        return
     if isinstance(error, Snooze):
         task.to_delayed()
     elif task.retries > 0 and not isinstance(error, HOPELESS):

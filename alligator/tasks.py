@@ -45,6 +45,7 @@ class Task:
     _dump = staticmethod(body.dump)
 
     # What most tasks leave as it is.
+    retries: int = 0
     depends_on: tuple[str, ...] = ()
     delay_until: float | None = None
     priority: int = 0
@@ -107,7 +108,8 @@ class Task:
         if reserved:
             is_async = _reserved_async(reserved)
         self.task_id = new_id() if task_id is None else task_id
-        self.retries = whole("retries", at_least_zero("retries", retries))
+        if retries != 0:
+            self.retries = whole("retries", at_least_zero("retries", retries))
         self.is_async = bool(is_async)
         self.on_start = on_start
         self.on_success = on_success

@@ -200,6 +200,8 @@ def import_attr(
         UnknownCallableError: the module has no such attribute.
     """
     found = _owner(module_name, passing)
+    if passing is None and (target := getattr(found, attr_name, None)) is not None:
+        return target  # a plain name, as nearly all are
     path = module_name
     for name in attr_name.split("."):
         if passing is not None:
