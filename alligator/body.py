@@ -35,6 +35,7 @@ _encode = _kept(_encoder.encode)
 #: Types that JSON brings back equal, where it takes a value of them at all.
 _PLAIN = frozenset({str, int, float, bool, type(None)})
 _TEXT = frozenset({str})
+_HOLDERS = frozenset({list, dict})
 
 #: How deep arguments may nest. json itself stops near the recursion limit of the reading process,
 #: which may be another one.
@@ -77,15 +78,15 @@ def _are_plain(values: Iterable[Any]) -> bool:
     nothing else. Most are, and need not be read back to be compared."""
     for value in values:
         kind = type(value)
+        if kind in _PLAIN or (not value and kind in _HOLDERS):
+            continue
         if kind is list:
-            if not _PLAIN.issuperset(map(type, value)):
-                return False
-        elif kind is dict:
-            if not (
-                _PLAIN.issuperset(map(type, value.values())) and _TEXT.issuperset(map(type, value))
-            ):
-                return False
-        elif kind not in _PLAIN:
+            held = value
+        elif kind is dict and _TEXT.issuperset(map(type, value)):
+            held = value.values()
+        else:
+            return False
+        if held and not _PLAIN.issuperset(map(type, held)):
             return False
     return True
 

@@ -448,6 +448,8 @@ class Gator:
 def _check_order(tasks: list[Task]) -> None:
     """Raise InvalidTask when a task depends on a later one of the same push: the broker, which does
     not hold that one yet, would take it for done."""
+    if not any(task.depends_on for task in tasks):
+        return
     position = {task.task_id: number for number, task in enumerate(tasks)}
     for number, task in enumerate(tasks):
         for other in task.depends_on:

@@ -113,6 +113,13 @@ class Entry(NamedTuple):
     depends_on: tuple[str, ...] = ()
     unique: str | None = None
 
+    def is_plain(self) -> bool:
+        """Whether nothing but id and body is given."""
+        return self[2:] == _PLAIN
+
+
+_PLAIN = Entry("", b"")[2:]
+
 
 class Receipt(NamedTuple):
     """What became of an Entry: the id under which the task is held, and whether this push queued
@@ -608,6 +615,9 @@ class Backend(abc.ABC):
         check_name("queue name", queue_name)
         for entry in entries:
             check_name("task id", entry.task_id)
+            self._check_size(entry.body)
+            if entry.is_plain():
+                continue
             if entry.unique is not None:
                 check_name("unique key", entry.unique)
                 self.require(Capability.UNIQUE)
@@ -619,7 +629,6 @@ class Backend(abc.ABC):
                 )
             if entry.delay_until is not None and not math.isfinite(entry.delay_until):
                 raise InvalidTask(f"delay_until {entry.delay_until} is not a time")
-            self._check_size(entry.body)
 
     def check_moves(self, queue_name: str, moves: Sequence[Move]) -> None:
         """Raise for the first thing in a move that this broker cannot keep."""

@@ -87,7 +87,7 @@ def microseconds(seconds: float) -> int:
 
 def write_terms(entry: Entry) -> bytes:
     """Return what is not plain about an entry, for push.lua."""
-    if not (entry.priority or entry.depends_on or entry.unique) and entry.delay_until is None:
+    if entry.is_plain():
         return b""
     terms: dict[str, Any] = {"priority": entry.priority}
     if entry.delay_until is not None:
