@@ -43,6 +43,10 @@ DSN_VARIABLE = "GATOR_DSN"
 #: The exit code of a child whose imports fail.
 NOT_READY = 3
 
+#: Tasks that are made ready at once, and the bytes that the body of one may have. A larger one is
+#: made ready when it begins: should that take the process along, it is known which one it was.
+READY_AT_ONCE, MOST_AT_ONCE = 20, 4096
+
 #: Functions of which a child remembers whether they are `async def`.
 MAX_KNOWN = 1000
 
@@ -118,6 +122,10 @@ class _Pending(Protocol):
     def cancel(self) -> object: ...
 
 
+#: A lease, or what `execution.prepare` made of it.
+_Ready = Lease | execution.Try | execution.Done
+
+
 class Dispatcher:
     """The main thread's part: begins the leases in their order, each once it has its permit."""
 
@@ -135,22 +143,35 @@ class Dispatcher:
         """Begin what comes, until nothing more does or this process has grown too large."""
         self._slots.say(frame(GREETING))
         for leases in _frames(self._settings.tasks):
-            for number, fields in leases:
+            for number, one in self._in_turn(leases):
                 # Before the permit is taken: a task that has it has begun, and is charged if this
                 # process dies.
                 self._slots.wait()
                 if self._worn:
                     return
                 if self._permits.allows(number):
-                    self._begin(number, Lease(*fields))
+                    self._begin(number, one)
                 else:
                     self._slots.skip(number)
             self._slots.report()
 
-    def _begin(self, number: int, lease: Lease) -> None:
-        started = time.perf_counter()
+    def _in_turn(self, leases: list[tuple[int, Any]]) -> Iterator[tuple[int, _Ready]]:
+        """Yield leases with their numbers, some of them made ready at once: a processor is faster
+        at one thing twenty times over than at twenty things in turn."""
+        for start in range(0, len(leases), READY_AT_ONCE):
+            some = leases[start : start + READY_AT_ONCE]
+            yield from [(number, self._made_ready(Lease(*fields))) for number, fields in some]
+
+    def _made_ready(self, lease: Lease) -> _Ready:
+        return lease if len(lease.body) > MOST_AT_ONCE else self._prepare(lease)
+
+    def _prepare(self, lease: Lease) -> execution.Try | execution.Done:
         most = self._settings.time_limit
-        one = execution.prepare(Task, lease, self._worker, most, self._trust)
+        return execution.prepare(Task, lease, self._worker, most, self._trust)
+
+    def _begin(self, number: int, ready: _Ready) -> None:
+        started = time.perf_counter()
+        one = self._prepare(ready) if isinstance(ready, Lease) else ready
         if isinstance(one, execution.Try) and self._is_async(number, one):
             self._slots.run_on_loop(number, partial(self._run_on_loop, number, started, one))
         else:
