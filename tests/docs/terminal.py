@@ -20,8 +20,9 @@ from ..servers import eventually
 
 COLUMNS = 100
 
-#: Seconds that a snippet may take.
-PATIENCE = 60.0
+#: Seconds that a snippet may take: one that hangs is ended by them. Some start whole test runs, on
+#: machines that do much else at the time.
+PATIENCE = 240.0
 
 
 class Terminal:
