@@ -227,37 +227,21 @@ class Client(Backend):
                 if first is not None:
                     found = mending.records_in(connection, [first], queue_name, state)
                     return Page(found, "0.1" if more else None)
-            with self._listed(connection, serial, queue_name, state) as listing:
-                found = []
-                while True:
-                    missing = limit - len(found)
-                    # One more tells whether there are more.
-                    listing.reach(connection, None if reverse else offset + missing + 1)
-                    page = listing.page(offset, missing, reverse)
-                    if not page:
-                        break
-                    offset += len(page)
-                    found += mending.records_in(connection, page, queue_name, state)
-                more = offset < len(listing.ids)
-        return Page(found, f"{listing.serial}.{offset}" if more else None)
-
-    @contextmanager
-    def _listed(
-        self, connection: Connection, serial: int, queue: str, state: State
-    ) -> Iterator[Listing]:
-        """Yield the listing of this number, else a new one; to this thread alone, as it grows."""
-        with self._lock:
-            listing, self._listing = self._listing, None
-        if listing is None or (serial, queue, state) != (
-            listing.serial,
-            listing.queue,
-            listing.state,
-        ):
-            listing = list_jobs(connection, self._shown, next(self._serials), queue, state)
-        try:
-            yield listing
-        finally:
-            self._listing = listing
+            listing = self._listing
+            if listing is None or (serial, queue_name, state) != (
+                listing.serial,
+                listing.queue,
+                listing.state,
+            ):
+                serial = next(self._serials)
+                listing = list_jobs(connection, self._shown, serial, queue_name, state)
+                self._listing = listing
+            ids, found = listing.ids, []
+            while offset < len(ids) and len(found) < limit:
+                page = listing.page(offset, limit - len(found), reverse)
+                offset += len(page)
+                found += mending.records_in(connection, page, queue_name, state)
+        return Page(found, f"{serial}.{offset}" if offset < len(ids) else None)
 
     def find(self, task_id: str) -> Record | None:
         number = job_id(task_id)
