@@ -163,7 +163,12 @@ class Dispatcher:
             yield from [(number, self._made_ready(Lease(*fields))) for number, fields in some]
 
     def _made_ready(self, lease: Lease) -> _Ready:
-        return lease if len(lease.body) > MOST_AT_ONCE else self._prepare(lease)
+        if len(lease.body) > MOST_AT_ONCE:
+            return lease
+        try:
+            return self._prepare(lease)
+        except Exception:
+            return lease  # when it begins this happens again, and is known to be that task's
 
     def _prepare(self, lease: Lease) -> execution.Try | execution.Done:
         most = self._settings.time_limit

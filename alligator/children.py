@@ -33,6 +33,9 @@ from .trust import variables
 #: Seconds of work that may lie ready in a child, and the most tasks.
 WORK_AHEAD, MOST_AHEAD = 0.05, 500
 
+#: Seconds that a task takes at most whose outcome waits for others.
+SHORT_TASK = 0.0005
+
 #: Seconds without a task that begins or ends, after which what lies ready is handed back.
 LONG_SECONDS = 2 * WORK_AHEAD
 
@@ -154,8 +157,11 @@ class Child:
 
     @property
     def seconds_ready(self) -> float:
-        """How long what lies ready in it will take, going by what it ended last."""
-        return self._waiting * self._average
+        """How long what lies ready in it, behind the one that may run, will take; 0 where tasks are
+        not short, going by those that it ended last."""
+        if not 0 < self._average < SHORT_TASK:
+            return 0.0
+        return max(0, self._waiting - 1) * self._average
 
     def room(self) -> int:
         """How many more leases to give it now: what it could begin at once, and some to lie ready,

@@ -213,13 +213,13 @@ def _limit(task: Task, seconds: float, lease: Lease, trust: Trust) -> Limit:
 def outcome_of(
     task: Task, lease: Lease, error: BaseException | None, worker: str, trust: Trust = OPEN
 ) -> Outcome:
-    """Say what follows from a try, by what it raised and the status that `attempt` left.
+    """Say what follows from a try, by what it raised and the status that this left.
 
     Raises:
         Exception: the task cannot be queued again, or its options make no sense any more.
     """
     if error is None:
-        if not task.result_ttl:
+        if task.result_ttl == 0:
             return Ack(lease)
         return Ack(lease, body.dump_result(task.result), _seconds(task.result_ttl))
     if isinstance(error, Snooze):

@@ -177,8 +177,8 @@ class Supervisor:
         self._signals.clear()
 
     def _gathering(self) -> float:
-        """Return for how many seconds to let outcomes come together, while every child has enough
-        to go on with: where tasks are short, a round trip for each would cost more than it does."""
+        """Return for how many seconds to let outcomes of short tasks come together, while every
+        child has enough to go on with: a round trip for each would cost more than the task."""
         if self._signals.stopping or self._outcomes or self._rooms():
             return 0.0
         ready = filter(None, (child.seconds_ready for child in self._children))

@@ -29,6 +29,10 @@ Finish = Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]]
 HOOKS = ("on_start", "on_success", "on_error")
 
 
+#: Options that are left out. Such a one need not be looked at, and most are.
+_NONE, _NO_TIME = 0, 0.0
+
+
 class Task:
     """One call to make later.
 
@@ -44,22 +48,6 @@ class Task:
     #: Writes the body; whoever has read the arguments from JSON can do it faster.
     _dump = staticmethod(body.dump)
 
-    # What most tasks leave as it is.
-    retries: int = 0
-    depends_on: tuple[str, ...] = ()
-    delay_until: float | None = None
-    priority: int = 0
-    timeout: float | None = None
-    backoff: AnyBackoff = 0.0
-    unique: str | None = None
-    result_ttl: float = 0.0
-    status: int = WAITING
-    queued: bool = True
-    result: Any = None
-    error: BaseException | None = None
-    func: Callable[..., Any] | None = None
-    func_args: tuple[Any, ...] = ()
-
     def __init__(
         self,
         task_id: str | None = None,
@@ -74,9 +62,9 @@ class Task:
         *,
         priority: int = 0,
         timeout: float | None = None,
-        backoff: AnyBackoff = 0.0,
+        backoff: AnyBackoff = _NO_TIME,
         unique: str | None = None,
-        result_ttl: float = 0.0,
+        result_ttl: float = _NO_TIME,
         **reserved: bool,
     ) -> None:
         """Set the options of a call; `to_call` sets the call itself.
@@ -108,26 +96,30 @@ class Task:
         if reserved:
             is_async = _reserved_async(reserved)
         self.task_id = new_id() if task_id is None else task_id
-        if retries != 0:
+        self.retries = 0
+        if retries is not _NONE:
             self.retries = whole("retries", at_least_zero("retries", retries))
         self.is_async = bool(is_async)
         self.on_start = on_start
         self.on_success = on_success
         self.on_error = on_error
-        if depends_on is not None:
-            self.depends_on = _task_ids(depends_on)
-        if delay_by is not None or delay_until is not None:
-            self.delay_until = _delay(delay_by, delay_until)
-        if priority != 0:
-            self.priority = whole("priority", priority)
-        if timeout is not None:
-            self.timeout = _timeout(timeout)
-        if backoff != 0:
-            self.backoff = checked(backoff)
-        if unique is not None:
-            self.unique = unique
-        if result_ttl != 0:
+        self.depends_on = () if depends_on is None else _task_ids(depends_on)
+        undelayed = delay_by is None and delay_until is None
+        self.delay_until = None if undelayed else _delay(delay_by, delay_until)
+        self.priority = 0 if priority is _NONE else whole("priority", priority)
+        self.timeout = None if timeout is None else _timeout(timeout)
+        self.backoff: AnyBackoff = 0.0 if backoff is _NO_TIME else checked(backoff)
+        self.unique = unique
+        self.result_ttl = 0.0
+        if result_ttl is not _NO_TIME:
             self.result_ttl = at_least_zero("result_ttl", result_ttl)
+
+        self.status = WAITING
+        self.queued = True
+        self.result: Any = None
+        self.error: BaseException | None = None
+        self.func: Callable[..., Any] | None = None
+        self.func_args: tuple[Any, ...] = ()
         self.func_kwargs: dict[str, Any] = {}
 
     def __repr__(self) -> str:
@@ -379,7 +371,8 @@ def _path(found: dict[str, Any]) -> DottedPath:
     module, name = found["module"], found["callable"]
     if not (isinstance(module, str) and isinstance(name, str)):
         raise UndecodableTask(f"module {module!r} and callable {name!r} are not both text")
-    return _known_path(module, name)
+    # Another program may have written names of any length.
+    return _known_path(module, name) if len(module) + len(name) < 200 else DottedPath(module, name)
 
 
 #: Most tasks of a queue call the same few functions.

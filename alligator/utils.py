@@ -114,7 +114,7 @@ def dotted_path(func: Callable[..., Any]) -> DottedPath:
     if isinstance(func, DottedPath):
         return func
     known = _known.get(func) if type(func) is FunctionType else None
-    if known is not None and getattr(sys.modules.get(known.module), known.name, None) is func:
+    if known is not None and _plainly(known) is func:
         return known
     path = _path_to(func)
     if type(func) is FunctionType:
@@ -122,6 +122,14 @@ def dotted_path(func: Callable[..., Any]) -> DottedPath:
             _known.clear()
         _known[func] = path
     return path
+
+
+def _plainly(path: DottedPath) -> object:
+    """Return what a loaded module has under a name; None for one with dots, which is no name that a
+    module could be asked for."""
+    if "." in path.name:
+        return None
+    return getattr(sys.modules.get(path.module), path.name, None)
 
 
 def _path_to(func: Callable[..., Any]) -> DottedPath:
@@ -200,8 +208,9 @@ def import_attr(
         UnknownCallableError: the module has no such attribute.
     """
     found = _owner(module_name, passing)
-    if passing is None and (target := getattr(found, attr_name, None)) is not None:
-        return target  # a plain name, as nearly all are
+    plain = passing is None and "." not in attr_name
+    if plain and (target := getattr(found, attr_name, None)) is not None:
+        return target
     path = module_name
     for name in attr_name.split("."):
         if passing is not None:

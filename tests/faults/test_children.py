@@ -240,3 +240,18 @@ def test_want_of_memory_is_suspected_where_processes_of_that_size_would_not_find
     wanting = r"SIGKILL, perhaps for want of memory: it had [1-9]\d* MiB"
     assert re.fullmatch(wanting, one_of_too_many.cause_of_death())
     assert small_one_of_too_many.cause_of_death() == "SIGKILL", "it may be our size that is told"
+
+
+def test_a_task_that_may_run_is_not_counted_as_ready(
+    child: Child, tmp_path: Path, evidence: str
+) -> None:
+    child.give(quick(evidence, *range(30)))
+    ended(child)
+    stuck, go = stuck_task(evidence, tmp_path)
+
+    child.give([stuck])
+
+    assert child.seconds_ready == 0
+    child.give(quick(evidence, 30, 31))
+    assert child.seconds_ready > 0
+    go.touch()

@@ -43,6 +43,24 @@ def again(task: Task) -> Task:
 # -- options --------------------------------------------------------------------------------------
 
 
+def test_what_a_class_has_by_an_options_name_is_not_the_option() -> None:
+    class Own(Task):
+        retries = 3
+        priority = 7
+        timeout = 60.0
+        status = FAILED
+
+    made = Own(retries=0)
+    assert (made.retries, made.priority, made.timeout, made.status) == (0, 0, None, WAITING)
+    assert Own.deserialize(Task().to_call(tasks.nothing).serialize()).retries == 0
+
+
+@pytest.mark.parametrize("option", ["retries", "priority", "backoff", "result_ttl"])
+def test_false_is_no_number(option: str) -> None:
+    with pytest.raises(InvalidTask, match="False"):
+        Task(**{option: False})
+
+
 def test_a_plain_task_runs_later_once_and_has_an_id_of_its_own() -> None:
     task = Task()
     assert uuid.UUID(task.task_id) != uuid.UUID(Task().task_id)

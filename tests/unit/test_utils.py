@@ -10,6 +10,7 @@ import string
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -204,3 +205,25 @@ def test_a_module_that_fails_on_import_says_how(
         import_module(module(name, code))
     assert caught.value.__cause__ is not None
     assert name in str(caught.value)
+
+
+def test_a_module_that_makes_up_its_names_is_asked_for_one_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Mail:
+        @staticmethod
+        def send() -> str:
+            return "sent"
+
+    def make_up(name: str) -> object:
+        assert "." not in name
+        raise AttributeError(name)
+
+    made = ModuleType("made_up")
+    made.__dict__.update(Mail=Mail, __getattr__=make_up)
+    monkeypatch.setitem(sys.modules, "made_up", made)
+    Mail.send.__module__, Mail.send.__qualname__ = "made_up", "Mail.send"
+
+    assert DottedPath("made_up", "Mail.send")() == "sent"
+    for _ in range(2):  # the second one is known
+        assert dotted_path(Mail.send) == DottedPath("made_up", "Mail.send")
