@@ -86,7 +86,7 @@ def _are_plain(values: Iterable[Any]) -> bool:
             held = value.values()
         else:
             return False
-        if held and not _PLAIN.issuperset(map(type, held)):
+        if not _PLAIN.issuperset(map(type, held)):
             return False
     return True
 

@@ -142,11 +142,9 @@ def pack_report(report: Report) -> bytes:
 
 def pack_outcome(report: Report, number: int, seconds: float, outcome: Outcome) -> bytes:
     """Return a child's word on one lease as a frame; the lease itself stays with the parent."""
-    begun, room = report
-    head = number, begun, room, seconds
+    head = (number, *report, seconds)
     if isinstance(outcome, Ack):
-        _, result, result_ttl = outcome
-        return frame((number, begun, room, seconds, "ack", result, result_ttl))
+        return frame((*head, "ack", outcome.result, outcome.result_ttl))
     if isinstance(outcome, Retry):
         return frame((*head, "retry", outcome.body, outcome.delay, tuple(outcome.failure)))
     if isinstance(outcome, Defer):

@@ -49,8 +49,8 @@ class Slots:
 
     def wait(self) -> None:
         """Wait until a task of either kind could begin."""
-        if self._in_threads < self._threads and self._on_loop < self._coroutines:
-            return  # as nearly always, and asked for each task
+        if self._are_free():
+            return
         with self._lock:
             self._waiting = True
             self._freed.wait_for(self._are_free)

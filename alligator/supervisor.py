@@ -179,11 +179,11 @@ class Supervisor:
     def _gathering(self) -> float:
         """Return for how many seconds to let outcomes of short tasks come together, while every
         child has enough to go on with: a round trip for each would cost more than the task."""
-        if self._signals.stopping or self._outcomes or self._rooms():
-            return 0.0
         ready = filter(None, (child.seconds_ready for child in self._children))
         nap = min(min(ready, default=0.0) / 4, LONGEST_NAP)
-        return nap if nap > SHORTEST_NAP else 0.0
+        if nap < SHORTEST_NAP or self._signals.stopping or self._outcomes or self._rooms():
+            return 0.0
+        return nap
 
     def _unsettled(self) -> bool:
         """Whether there is something to say to the broker now."""

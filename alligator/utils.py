@@ -44,8 +44,7 @@ class DottedPath:
         Raises:
             UnknownModuleError, UnknownCallableError: it cannot be had, or cannot be called.
         """
-        target = import_attr(self.module, self.name)
-        return target if callable(target) else self.called(target)
+        return self.called(import_attr(self.module, self.name))
 
     def called(self, target: Any) -> Callable[..., Any]:
         """Return what the path led to.
@@ -208,9 +207,6 @@ def import_attr(
         UnknownCallableError: the module has no such attribute.
     """
     found = _owner(module_name, passing)
-    plain = passing is None and "." not in attr_name
-    if plain and (target := getattr(found, attr_name, None)) is not None:
-        return target
     path = module_name
     for name in attr_name.split("."):
         if passing is not None:

@@ -36,15 +36,15 @@ FAR = 9_000_000_000.0
 
 # The header that prelude.lua packs before a body: sequence (6 bytes), time of push in ms (6),
 # priority (2), attempts (3), finished deliveries (3), then the queue's name and a NUL.
-_HEADER_SIZE = 20
-_PUSHED_AT = struct.Struct("<IH")
-_COUNTS = struct.Struct("<hHBHB")
+_PUSHED_AT = struct.Struct("<6xIH")
+_COUNTS = struct.Struct("<12xhHBHB")
+_HEADER_SIZE = _COUNTS.size
 
 _is_uuid = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}").fullmatch
 _is_foreign = re.compile("~0x((?:[0-9a-f]{2})*)").fullmatch
 
 #: What begins a UUID of 17 bytes, and no text.
-_MARK = 0xFF
+_MARK = b"\xff"
 
 
 def write_id(task_id: str) -> bytes:
@@ -54,7 +54,7 @@ def write_id(task_id: str) -> bytes:
     waiting task.
     """
     if len(task_id) == 36 and _is_uuid(task_id):
-        return b"\xff" + bytes.fromhex(task_id.replace("-", ""))
+        return _MARK + bytes.fromhex(task_id.replace("-", ""))
     foreign = _is_foreign(task_id)
     if foreign and read_id(kept := bytes.fromhex(foreign[1])) == task_id:
         return kept
@@ -68,7 +68,7 @@ def read_id(kept: bytes) -> str:
     Bytes that it would not write are another program's, and come out as ~0x and their hexadecimal
     digits: from any bytes there is a way back to the very same, so any task can be settled.
     """
-    if len(kept) == 17 and kept[0] == _MARK:
+    if len(kept) == 17 and kept.startswith(_MARK):
         digits = kept.hex()
         return f"{digits[2:10]}-{digits[10:14]}-{digits[14:18]}-{digits[18:22]}-{digits[22:]}"
     try:
@@ -167,7 +167,7 @@ def _split(value: bytes) -> tuple[tuple[int, int, int], bytes, bytes]:
     end = value.find(b"\0", _HEADER_SIZE)
     if end < 0:
         return (0, 0, 0), b"", value
-    priority, attempts, attempts_high, done, done_high = _COUNTS.unpack_from(value, 12)
+    priority, attempts, attempts_high, done, done_high = _COUNTS.unpack_from(value)
     counts = priority, attempts + (attempts_high << 16), done + (done_high << 16)
     return counts, value[:end], value[end + 1 :]
 
@@ -183,7 +183,7 @@ def read_record(row: list[Any]) -> Record:
     """Read a row of moves.lua's row()."""
     kept_id, state_name, score, value, lease, failures, unique, held_until, depends_on = row
     (priority, attempts, deliveries), header, body = _split(value)
-    pushed, pushed_high = _PUSHED_AT.unpack_from(header, 6) if header else (0, 0)
+    pushed, pushed_high = _PUSHED_AT.unpack_from(header) if header else (0, 0)
     pushed += pushed_high << 32
     state = State(state_name.decode())
     at = _number(score)
