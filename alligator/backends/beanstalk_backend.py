@@ -50,7 +50,7 @@ from .base import (
 )
 from .beanstalk_job import Header
 from .beanstalk_leases import Leases, put_command
-from .beanstalk_listing import Listing, first_job, list_jobs
+from .beanstalk_listing import Listing, first_job
 from .beanstalk_names import DEFAULT_PORT, bell, check_tube, job_id, read_cursor, read_dsn
 from .beanstalk_replacing import Replacer
 from .beanstalk_wire import Connection, driver, refuse
@@ -225,23 +225,27 @@ class Client(Backend):
             if limit == 1 and cursor is None and not reverse:
                 first, more = first_job(connection, queue_name, state)
                 if first is not None:
-                    found = mending.records_in(connection, [first], queue_name, state)
-                    return Page(found, "0.1" if more else None)
+                    one = mending.records_in(connection, [first], queue_name, state)
+                    return Page(one, "0.1" if more else None)
             listing = self._listing
             if listing is None or (serial, queue_name, state) != (
                 listing.serial,
                 listing.queue,
                 listing.state,
             ):
-                serial = next(self._serials)
-                listing = list_jobs(connection, self._shown, serial, queue_name, state)
-                self._listing = listing
-            ids, found = listing.ids, []
-            while offset < len(ids) and len(found) < limit:
-                page = listing.page(offset, limit - len(found), reverse)
+                listing = self._listing = Listing(next(self._serials), queue_name, state)
+            found: list[Record] = []
+            while True:
+                missing = limit - len(found)
+                # One more than the page has tells whether there are more.
+                most = None if reverse else offset + missing + 1
+                listing.reach(connection, self._shown, most)
+                page = listing.page(offset, missing, reverse)
                 offset += len(page)
                 found += mending.records_in(connection, page, queue_name, state)
-        return Page(found, f"{serial}.{offset}" if offset < len(ids) else None)
+                if not page or len(found) == limit:
+                    break
+        return Page(found, f"{listing.serial}.{offset}" if offset < len(listing.ids) else None)
 
     def find(self, task_id: str) -> Record | None:
         number = job_id(task_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from alligator.backends.base import (
     Fail,
     Failure,
     Lease,
+    Mended,
     Outcome,
     Release,
     Retry,
@@ -32,6 +34,7 @@ from alligator.backends.base import (
 from alligator.backends.beanstalk_backend import Client
 from alligator.backends.beanstalk_job import HEADER_ROOM, Header, pack, unpack
 from alligator.backends.beanstalk_leases import RESERVE_NOW
+from alligator.backends.beanstalk_listing import NEAR
 from alligator.backends.beanstalk_replacing import _moved
 from alligator.backends.beanstalk_wire import REFUSALS, Connection, Reply, refuse
 from alligator.exceptions import (
@@ -636,6 +639,139 @@ def test_a_cursor_serves_another_client(make_client: MakeClient) -> None:
     assert [record.body for record in rest.records] == [b"2", b"3"]
     with pytest.raises(ValueError, match="no cursor that peek returned"):
         first.peek("all", State.WAITING, 2, "2;3")
+
+
+def all_pages(
+    client: Client, state: State, limit: int, between: Callable[[], object] = lambda: None
+) -> list[bytes]:
+    """The bodies of all tasks of one state, read page by page, with something done in between."""
+    page = client.peek("all", state, limit)
+    shown = [record.body for record in page.records]
+    while page.cursor is not None:
+        between()
+        page = client.peek("all", state, limit, page.cursor)
+        shown += [record.body for record in page.records]
+    return shown
+
+
+def jobs_looked_at(foreign: greenstalk.Client[bytes]) -> int:
+    return int(foreign.stats()["cmd-stats-job"])
+
+
+@pytest.mark.parametrize("state", [State.WAITING, State.RUNNING])
+def test_a_page_of_a_long_queue_looks_at_few_jobs(
+    make_client: MakeClient, foreign: greenstalk.Client[bytes], state: State
+) -> None:
+    client, worker = make_client(), make_client()
+    for _ in range(12):
+        client.push_many("all", [Entry("x", b"-")] * 500)
+        client.push_many("other", [Entry("x", b"-")] * 500)
+    leases = worker.reserve(["all"], 20)
+    before = jobs_looked_at(foreign)
+
+    page = client.peek("all", state, 20)
+
+    assert len(page.records) == 20
+    assert jobs_looked_at(foreign) - before < 600
+    running = {record.task_id for record in page.records} == {each.task_id for each in leases}
+    assert running == (state is State.RUNNING)
+
+
+def test_a_running_task_that_came_last_is_found_behind_those_that_wait(
+    make_client: MakeClient, foreign: greenstalk.Client[bytes]
+) -> None:
+    client, worker = make_client(), make_client()
+    for _ in range(10):
+        client.push_many("all", [Entry("x", b"-")] * 500)
+    urgent = push(client, b"urgent", priority=5)
+    first, second = worker.reserve(["all"], 2)
+    before = jobs_looked_at(foreign)
+
+    page = client.peek("all", State.RUNNING)
+
+    assert {record.task_id for record in page.records} == {first.task_id, second.task_id}
+    assert urgent in (first.task_id, second.task_id)
+    assert jobs_looked_at(foreign) - before < 1100
+
+
+def test_the_last_page_looks_at_no_older_jobs_though_others_were_pushed(
+    make_client: MakeClient, foreign: greenstalk.Client[bytes]
+) -> None:
+    client = make_client()
+    for _ in range(6):
+        client.push_many("other", [Entry("x", b"-")] * 500)
+    normal = [b"%d" % number for number in range(100)]
+    client.push_many("all", [Entry("x", body) for body in normal])
+    client.push_many("all", [Entry("x", b"low", priority=-1)])
+    before = jobs_looked_at(foreign)
+    late = iter([b"late"])
+
+    shown = all_pages(client, State.WAITING, 50, lambda: [push(client, body) for body in late])
+
+    assert shown == [*normal, b"late", b"low"]
+    # Those that may follow the first one, then all from the first to the newest, and each again
+    # as it is shown.
+    assert jobs_looked_at(foreign) - before < NEAR + 600
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_pages_are_in_order_among_jobs_of_all_kinds(make_client: MakeClient, seed: int) -> None:
+    client, worker = make_client(), make_client()
+    chance = random.Random(seed)
+    queued: list[tuple[int, int]] = []
+    for number in range(600):
+        priority = chance.choice((0, 0, 0, 0, seed - 2))
+        queue = chance.choice(("all", "all", "other"))
+        delay = chance.choice((None, None, time.time() + 900))
+        task_id = push(client, b"%d" % number, queue, priority=priority, delay_until=delay)
+        if chance.random() < 0.1:
+            client.cancel(task_id)
+        elif queue == "all" and delay is None:
+            queued.append((-priority, number))
+    taken = len(worker.reserve(["all"], chance.choice((0, 7, 50))))
+    expected = [b"%d" % number for _, number in sorted(queued)[taken:]]
+
+    for limit in (1, 2, 20, 33, len(expected) - 1, len(expected)):
+        assert all_pages(client, State.WAITING, limit) == expected
+
+
+@pytest.mark.parametrize("many", [300, NEAR + 50])
+def test_a_listing_leaves_out_nothing_while_others_become_ready(
+    client: Client, foreign: greenstalk.Client[bytes], many: int
+) -> None:
+    low, late = [b"low %d" % n for n in range(5)], [b"late %d" % n for n in range(5)]
+    client.push_many("all", [Entry("x", body, priority=-1) for body in low])
+    normal = [b"%d" % n for n in range(many)]
+    for start in range(0, len(normal), 1000):
+        client.push_many("all", [Entry("x", body) for body in normal[start : start + 1000]])
+    delayed = [Entry("x", body, delay_until=time.time() + 900) for body in late]
+    delayed_ids = [int(receipt.task_id) for receipt in client.push_many("all", delayed)]
+
+    def make_one_ready() -> None:
+        if delayed_ids:
+            foreign.kick_job(delayed_ids.pop())
+
+    shown = all_pages(client, State.WAITING, many // 6, make_one_ready)
+
+    assert not delayed_ids
+    assert [body for body in shown if body not in late] == normal + low
+    assert len(set(shown)) == len(shown)
+
+
+def test_a_listing_goes_on_while_its_tasks_are_taken_off(client: Client) -> None:
+    for number in range(400):
+        push(client, b"%d" % number, priority=-(number % 2))
+    seen: list[bytes] = []
+    cursor = None
+    while True:
+        page = client.peek("all", State.WAITING, 30, cursor)
+        seen += [record.body for record in page.records]
+        assert set(client.cancel_many([each.task_id for each in page.records])) == {Mended.DONE}
+        cursor = page.cursor
+        if cursor is None:
+            break
+
+    assert seen == [b"%d" % number for number in [*range(0, 400, 2), *range(1, 400, 2)]]
 
 
 def test_jobs_older_than_the_first_in_line_are_listed(client: Client) -> None:
