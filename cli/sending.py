@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -16,6 +17,10 @@ from .checkpoint import FAR, Checkpoint, Note, Progress
 from .dumping import fail_again
 from .output import Output
 from .progress import Meter, Pace
+
+#: Seconds after which whoever makes a batch lets the sending go on. Python's own 5 ms is as long as
+#: a whole batch takes: brokers had nothing to do meanwhile, and a quarter fewer lines went out.
+SWITCH_INTERVAL = 0.0005
 
 #: What a marker would call, were it ever run: nothing that matters.
 _NOTHING = DottedPath("builtins", "bool")
@@ -141,6 +146,8 @@ def send_all(batches: Iterator[Batch], sender: Sender, pace: Pace) -> None:
     it is then raised.
     """
     last: Future[None] | None = None
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(min(SWITCH_INTERVAL, before))
     try:
         with ThreadPoolExecutor(1) as sending:
             try:
@@ -155,5 +162,6 @@ def send_all(batches: Iterator[Batch], sender: Sender, pace: Pace) -> None:
                 sender.hurry()
                 raise
     finally:
+        sys.setswitchinterval(before)
         if last is None or last.exception() is None:
             sender.finish()

@@ -27,6 +27,7 @@ from ..exceptions import (
     MissingDriver,
     UnsupportedByBroker,
 )
+from .lookout import Lookout
 
 # A window of commands goes out in one write, then all of its answers are read. Both sides would
 # block for ever if we wrote more than the socket buffers hold while the server's answers to it
@@ -131,6 +132,7 @@ class Connection:
         self._using = UNASKED
         self._watching = {UNASKED}
         self._answered = False
+        self._lookout = Lookout()
         try:
             self._socket = socket.create_connection((host, port), timeout)
         except (OSError, UnicodeError) as error:
@@ -167,6 +169,7 @@ class Connection:
         try:
             for window in _windows(itertools.chain(before, commands)):
                 self._send(window)
+                self._lookout.wait(self._socket)
                 replies.extend(self._receive() for _ in window)
                 self._answered = True
         except OSError as error:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from ..dsn import Dsn
 from ..exceptions import BrokerRefused, BrokerUnreachable
+from .lookout import Lookout
 from .redis_driver import code_of, driver, translate
 from .redis_place import Where, place
 
@@ -94,6 +95,7 @@ class Link:
         self._idle: list[Any] = []
         self._client = uuid.uuid4().hex
         self._number = 0
+        self._lookout = Lookout()
 
     def _make(self) -> Any:
         kind, arguments = self._place.address
@@ -145,6 +147,7 @@ class Link:
     def _exchange(self, connection: Any, *command: Any) -> Any:
         try:
             connection.send_packed_command(_pack(connection, command))
+            self._lookout.wait(_socket(connection))
             return connection.read_response()
         except self._driver.ResponseError:
             raise  # a whole answer was read, so the connection is in step

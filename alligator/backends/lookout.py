@@ -1,0 +1,41 @@
+"""Looking out for an answer that comes sooner than a thread falls asleep and is woken."""
+
+from __future__ import annotations
+
+import select
+import time
+from typing import Any
+
+#: Seconds to look out for an answer. A server on the same machine answers a push in a third of it.
+LOOK = 0.0001
+
+#: Exchanges to sleep through once an answer has taken longer, as over a network.
+REST = 63
+
+
+class Lookout:
+    """Waits for answers awake, as long as they come at once.
+
+    A processor with nothing to do goes to sleep itself, and waking it takes longer than a server
+    on the same machine needs for an answer: a push takes a third less time so, for about the same
+    processor time. Where an answer has not come in LOOK seconds, the next REST are slept for.
+
+    Attributes:
+        rest: how many exchanges are to be slept through from now on.
+    """
+
+    def __init__(self) -> None:
+        self.rest = 0
+
+    def wait(self, file: Any) -> None:
+        """Return when there is something to read, or when looking out for it is no use."""
+        if self.rest:
+            self.rest -= 1
+            return
+        poller = select.poll()
+        poller.register(file, select.POLLIN)
+        end = time.perf_counter() + LOOK
+        while not poller.poll(0):
+            if time.perf_counter() > end:
+                self.rest = REST
+                return
