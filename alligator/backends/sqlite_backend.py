@@ -123,7 +123,7 @@ class Client(Backend):
             idle = views.seconds_to_ready(connection, queues, self.clock()) > 0
             if idle and not self._dead(connection):
                 return []
-        with self._changing() as moves:
+        with self._changing(durable=False) as moves:
             return self._lease_some(moves, queues, limit, bury=idle)
 
     def settle(
@@ -151,7 +151,8 @@ class Client(Backend):
         return self._settle(outcomes, queues, limit)  # by now the log has been worked off
 
     def _settle(self, outcomes: Sequence[Outcome], queues: Sequence[str], limit: int) -> Settled:
-        with self._changing() as moves:
+        # Who loses a lease with the machine's power has lost the process that held it, too.
+        with self._changing(durable=bool(outcomes)) as moves:
             accepted = [moves.settle(outcome) for outcome in outcomes]
             return Settled(accepted, self._lease_some(moves, queues, limit))
 
@@ -380,13 +381,13 @@ class Client(Backend):
     # -- lives and wake-ups -----------------------------------------------------------------------
 
     @contextmanager
-    def _changing(self, adds: int = 0) -> Iterator[Moves]:
+    def _changing(self, adds: int = 0, durable: bool = True) -> Iterator[Moves]:
         """Make some moves in one transaction, then wake those for whom it made tasks ready.
 
         Args:
-            adds: see QueueFile.writing.
+            adds, durable: see QueueFile.writing.
         """
-        with self._file.writing(adds) as connection:
+        with self._file.writing(adds, durable) as connection:
             moves = Moves(connection, self.clock(), soon=2 * _LOOK)
             yield moves
             moves.ledger.write(connection)

@@ -180,6 +180,27 @@ def test_only_what_asks_for_less_is_not_on_the_disk_when_it_returns(sqlite_dsn: 
     file.close()
 
 
+def test_a_lease_need_not_outlive_the_machine_but_an_outcome_must(client: Client) -> None:
+    def is_durable() -> bool:
+        with client._file.reading() as connection:
+            (level,) = connection.execute("PRAGMA synchronous").fetchone()
+        return bool(level == 2)
+
+    push(client)
+    push(client)
+    seen = [is_durable()]
+    first = reserve(client)
+    seen.append(is_durable())
+    (second,) = client.settle([Ack(first)], ["all"], 1).leases
+    seen.append(is_durable())
+    assert client.settle([], ["all"], 1).leases == []
+    seen.append(is_durable())
+    ack(client, second)
+    seen.append(is_durable())
+
+    assert seen == [True, False, True, False, True]
+
+
 def test_a_file_that_is_replaced_is_opened_anew(client: Client, path: Path) -> None:
     push(client, "old")
     path.unlink()
