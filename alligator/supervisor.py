@@ -14,7 +14,7 @@ import os
 import selectors
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 
 from .backends.base import Backend, Capability, Lease, Outcome, Release
@@ -179,12 +179,10 @@ class Supervisor:
     def _gathering(self) -> float:
         """Return for how many seconds to let outcomes of short tasks come together, while every
         child has enough to go on with: a round trip for each would cost more than the task."""
-        ready = [each for child in self._children if (each := child.seconds_ready)]
-        # The more children, the sooner many outcomes are there, and the more is there to do.
-        nap = min(min(ready) / (8 * len(ready)), LONGEST_NAP) if ready else 0.0
-        if nap < SHORTEST_NAP or self._signals.stopping or self._outcomes or self._rooms():
+        if self._signals.stopping or self._outcomes:
             return 0.0
-        return nap
+        nap = nap_for([each for child in self._children if (each := child.seconds_ready)])
+        return 0.0 if nap and self._rooms() else nap
 
     def _unsettled(self) -> bool:
         """Whether there is something to say to the broker now."""
@@ -463,3 +461,16 @@ class Supervisor:
         self._signals.stand_still()
         for child in self._children:
             child.signal_all(signal.SIGCONT)
+
+
+def nap_for(ready: Sequence[float]) -> float:
+    """Return for how many seconds the outcomes of short tasks may come together.
+
+    Args:
+        ready: for how many seconds each child that runs such tasks has enough to do.
+    """
+    if not ready:
+        return 0.0
+    # The more children, the sooner many have ended, and the more there is to do then.
+    nap = min(min(ready) / (8 * len(ready)), LONGEST_NAP)
+    return nap if nap >= SHORTEST_NAP else 0.0

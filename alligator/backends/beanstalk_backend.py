@@ -50,7 +50,7 @@ from .base import (
 )
 from .beanstalk_job import Header
 from .beanstalk_leases import Leases, put_command
-from .beanstalk_listing import Listing, first_job
+from .beanstalk_listing import Listing, first_job, list_jobs
 from .beanstalk_names import DEFAULT_PORT, bell, check_tube, job_id, read_cursor, read_dsn
 from .beanstalk_replacing import Replacer
 from .beanstalk_wire import Connection, driver, refuse
@@ -233,7 +233,9 @@ class Client(Backend):
                 listing.queue,
                 listing.state,
             ):
-                listing = self._listing = Listing(next(self._serials), queue_name, state)
+                serial = next(self._serials)
+                listing = list_jobs(connection, self._shown, serial, queue_name, state)
+                self._listing = listing
             found: list[Record] = []
             while True:
                 missing = limit - len(found)
@@ -415,6 +417,7 @@ class Client(Backend):
         that only the parent has."""
         self._lock = threading.RLock()
         self._held, self._spares = None, []
+        self._listing = None  # it has a lock, too
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()

@@ -20,7 +20,7 @@ from threading import Lock
 
 from .base import State
 from .beanstalk_job import Stats, read_stats, read_yaml
-from .beanstalk_wire import WINDOW_COMMANDS, Connection, refuse
+from .beanstalk_wire import WINDOW_COMMANDS, Connection, Reply, refuse
 
 # A tube of our own, so that the job that is put to learn the newest id disturbs nobody.
 _PROBE_TUBE = "gator.probe"
@@ -60,14 +60,20 @@ class Listing:
 
     Attributes:
         serial: tells it from others of the same client.
+        newest: no job with a higher id belongs to it. A task that is tried again gets such a one,
+            and would be shown twice.
+        total: how many jobs it was about when it began.
         ids: of the jobs that are known, from the first one on.
+        whole: these are all.
     """
 
     serial: int
     queue: str
     state: State
+    newest: int = 0
+    total: int = 0
     ids: array[int] = field(default_factory=lambda: array("Q"))
-    _whole: bool = False
+    whole: bool = False
     # The priority of the first job, and the ids that may follow it and were not looked at yet.
     _pri: int = 0
     _near: range | None = None
@@ -77,24 +83,26 @@ class Listing:
         """Return some of the ids that are known, counted from the end that `reverse` says."""
         if not reverse:
             return self.ids[offset : offset + size]
-        end = len(self.ids) - offset
+        end = max(0, len(self.ids) - offset)
         return self.ids[max(0, end - size) : end][::-1]
 
     def reach(self, connection: Connection, shown: str, most: int | None) -> None:
         """Find the first `most` ids, or all there are; None is all.
 
         Raises:
-            BrokerRefused: all jobs are to be looked at, and the server is in drain mode, in which
-                it does not tell its newest id.
+            BrokerRefused: as `list_jobs`.
         """
         with self._growing:
-            if most is not None and not self._whole and self.state is State.WAITING:
+            if most is not None and not self.whole and self.state is State.WAITING:
                 self._look_near(connection, most)
-            if not self._whole and (most is None or len(self.ids) < most):
+            if not self.whole and (most is None or len(self.ids) < most):
                 known = frozenset(self.ids)
-                everything = _list_all(connection, shown, self.queue, self.state)
-                self.ids.extend(job_id for job_id in everything if job_id not in known)
-                self._whole = True
+                self.ids.extend(
+                    job_id
+                    for job_id in _list_all(connection, shown, self.queue, self.state)
+                    if job_id <= self.newest and job_id not in known
+                )
+                self.whole = True
 
     def _look_near(self, connection: Connection, most: int) -> None:
         if self._near is None:
@@ -115,27 +123,40 @@ class Listing:
     def _start(self, connection: Connection, most: int) -> tuple[int, range]:
         """Return the first job's priority, and the ids among which to look for `most`."""
         # Too few jobs is no proof that all are found, so the near look would be for nothing.
-        if _count(connection, self.queue, "current-jobs-ready") >= most:
+        if self.total >= most:
             first = _first(connection, self.queue, b"peek-ready")
             if first is not None:
                 for stats in _stats(connection, self.queue, [first]):
                     # It may run by now: those that follow have its priority all the same.
-                    return stats.pri, range(first, first + NEAR)
+                    return stats.pri, range(first, min(first + NEAR, self.newest + 1))
         return 0, range(0)
 
 
-def _list_all(connection: Connection, shown: str, queue: str, state: State) -> Iterable[int]:
+def list_jobs(connection: Connection, shown: str, serial: int, queue: str, state: State) -> Listing:
+    """Begin to list the jobs of one queue in one state, as there are now.
+
+    Raises:
+        BrokerRefused: the server is in drain mode, in which it does not tell its newest id.
+    """
+    listing = Listing(serial, queue, state)
+    if state in _SERVER_STATES:
+        _, figure, peek_first = _SERVER_STATES[state]
+        listing.total = _count(connection, queue, figure)
+        first = _first(connection, queue, peek_first) if listing.total == 1 else None
+        if first is not None:
+            listing.ids.append(first)
+        elif listing.total:
+            listing.newest, listing.total = _newest(connection, shown, queue, figure)
+    listing.whole = not listing.newest
+    return listing
+
+
+def _list_all(connection: Connection, shown: str, queue: str, state: State) -> Iterator[int]:
     """Return the ids of all jobs in one state, in order."""
-    if state not in _SERVER_STATES:
-        return ()
     _, figure, peek_first = _SERVER_STATES[state]
-    target = _count(connection, queue, figure)
+    newest, target = _newest(connection, shown, queue, figure)
     first = _first(connection, queue, peek_first)
-    if target == 1 and first is not None:
-        return (first,)
-    if not target:
-        return ()
-    ranks = _scan(connection, queue, state, target, first, _newest(connection, shown))
+    ranks = _scan(connection, queue, state, target, first, newest) if target else {}
     return _in_order(ranks, first)
 
 
@@ -217,6 +238,10 @@ def _downwards(end: int, low: int) -> Iterator[range]:
 
 def _count(connection: Connection, queue: str, figure: str) -> int:
     (reply,) = connection.ask([b"stats-tube " + queue.encode("ascii")])
+    return _figure(reply, figure)
+
+
+def _figure(reply: Reply, figure: str) -> int:
     return int(read_yaml(reply.data)[figure]) if reply.status == b"OK" else 0
 
 
@@ -227,9 +252,15 @@ def _first(connection: Connection, queue: str, command: bytes | None) -> int | N
     return int(reply.values[0]) if reply.status == b"FOUND" else None
 
 
-def _newest(connection: Connection, shown: str) -> int:
-    (reply,) = connection.ask([b"put 0 4294967295 1 0\r\n"], use=_PROBE_TUBE)
+def _newest(connection: Connection, shown: str, queue: str, figure: str) -> tuple[int, int]:
+    """Return the newest id, and how many jobs one of the queue's figures says there are.
+
+    It is counted after the newest id is known. A push in between makes it too many, and then older
+    ids are looked at for nothing; too few would end a search before all are found.
+    """
+    put, stats_tube = b"put 0 4294967295 1 0\r\n", b"stats-tube " + queue.encode("ascii")
+    reply, counted = connection.ask([put, stats_tube], use=_PROBE_TUBE)
     if reply.status != b"INSERTED":
         refuse(reply, "list tasks", shown)
     connection.ask([b"delete " + reply.values[0]])
-    return int(reply.values[0]) - 1
+    return int(reply.values[0]) - 1, _figure(counted, figure)

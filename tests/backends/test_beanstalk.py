@@ -704,11 +704,10 @@ def test_the_last_page_looks_at_no_older_jobs_though_others_were_pushed(
     client.push_many("all", [Entry("x", body) for body in normal])
     client.push_many("all", [Entry("x", b"low", priority=-1)])
     before = jobs_looked_at(foreign)
-    late = iter([b"late"])
 
-    shown = all_pages(client, State.WAITING, 50, lambda: [push(client, body) for body in late])
+    shown = all_pages(client, State.WAITING, 50, lambda: push(client, b"late"))
 
-    assert shown == [*normal, b"late", b"low"]
+    assert shown == [*normal, b"low"]
     # Those that may follow the first one, then all from the first to the newest, and each again
     # as it is shown.
     assert jobs_looked_at(foreign) - before < NEAR + 600
@@ -756,6 +755,38 @@ def test_a_listing_leaves_out_nothing_while_others_become_ready(
     assert not delayed_ids
     assert [body for body in shown if body not in late] == normal + low
     assert len(set(shown)) == len(shown)
+
+
+@pytest.mark.parametrize("many", [300, NEAR + 50])
+def test_a_task_that_is_tried_again_meanwhile_is_not_shown_twice(
+    make_client: MakeClient, many: int
+) -> None:
+    client, worker = make_client(), make_client()
+    bodies = [b"%d" % number for number in range(many)]
+    client.push_many("all", [Entry("x", b"low", priority=-1)])
+    for start in range(0, many, 1000):
+        client.push_many("all", [Entry("x", body) for body in bodies[start : start + 1000]])
+
+    def try_one_in_vain() -> None:
+        (lease,) = worker.reserve(["all"], 1)
+        worker.settle([Retry(lease, lease.body, 0.0, WHY)])
+
+    shown = all_pages(client, State.WAITING, many // 6, try_one_in_vain)
+
+    assert shown == [*bodies, b"low"]
+
+
+def test_a_page_beyond_the_end_is_empty(make_client: MakeClient) -> None:
+    client, worker = make_client(), make_client()
+    for number in range(30):
+        push(client, b"%d" % number)
+    first = client.peek("all", State.WAITING, 20, reverse=True)
+    assert [record.body for record in first.records] == [b"%d" % n for n in range(29, 9, -1)]
+    worker.settle([Ack(lease) for lease in worker.reserve(["all"], 15)])
+
+    later = make_client().peek("all", State.WAITING, 20, first.cursor, reverse=True)
+
+    assert (later.records, later.cursor) == ([], None)
 
 
 def test_a_listing_goes_on_while_its_tasks_are_taken_off(client: Client) -> None:

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from alligator.backends import beanstalk_backend, redis_backend
+from alligator.backends.base import Entry
 from alligator.backends.lookout import REST, Lookout
 
 
@@ -65,3 +67,38 @@ def test_an_end_that_is_closed_ends_it(ends: tuple[socket.socket, socket.socket]
     lookout.wait(near)
 
     assert lookout.rest == 0
+
+
+def test_where_nobody_can_look_an_answer_is_slept_for(
+    ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near, _ = ends
+    lookout = Lookout()
+    monkeypatch.delattr(select, "poll")  # as eventlet does
+
+    lookout.wait(near)
+
+    assert lookout.rest == 0
+
+
+def test_clients_of_redis_look_out(redis_dsn: str) -> None:
+    client = redis_backend.Client(redis_dsn)
+    client.push_many("all", [Entry("first", b"{}")])
+    client._link._lookout.rest = 5
+
+    client.push_many("all", [Entry("second", b"{}")])
+
+    assert client._link._lookout.rest == 4
+    client.close()
+
+
+def test_clients_of_beanstalkd_look_out(beanstalk_dsn: str) -> None:
+    client = beanstalk_backend.Client(beanstalk_dsn)
+    client.push_many("all", [Entry("x", b"{}")])
+    (connection,) = client._spares
+    connection._lookout.rest = 5
+
+    client.push_many("all", [Entry("x", b"{}")])
+
+    assert connection._lookout.rest == 4
+    client.close()
