@@ -1,14 +1,36 @@
 """Reading a DSN, and showing one without its password."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .exceptions import InvalidDSN
 
-# A password among the options, up to the next option: behind a raw `&` of its own comes what looks
-# like an option without a value, and no option is without one.
-IN_OPTIONS = re.compile(r"(?i)([?&][^=&]*password[^=&]*=)([^&]*(?:&[^=&]+(?=&|$))*)")
+
+@cache
+def _in_options() -> re.Pattern[str]:
+    # A password among the options, up to the next option: behind a raw `&` of its own comes what
+    # looks like an option without a value, and no option is without one. Made when it is needed: it
+    # takes as long as a fiftieth of `gator push`.
+    return re.compile(r"(?i)([?&][^=&]*password[^=&]*=)([^&]*(?:&[^=&]+(?=&|$))*)")
+
+
+def passwords_among(options: str) -> Sequence[str]:
+    """Return the passwords among a DSN's options, or those of its end, as they are written."""
+    if "password" not in options.casefold():
+        return ()
+    return [found[2] for found in _in_options().finditer(options)]
+
+
+def without_passwords(text: str, instead: str = r"\1***") -> str:
+    """Return a DSN, or the end of one, without the passwords among its options.
+
+    Args:
+        instead: the template for such an option, of which group 1 is all but the password.
+    """
+    return _in_options().sub(instead, text) if "password" in text.casefold() else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +133,7 @@ def parse(text: str) -> Dsn:
     except ValueError as problem:
         reason = "the port is not a number from 0 to 65535" if "ort" in str(problem) else "bad host"
         raise InvalidDSN(f"{_unread(text)}: {reason}") from None
-    if any("&" in option[2] for option in IN_OPTIONS.finditer(f"?{parts.query}")):
+    if any("&" in password for password in passwords_among(f"?{parts.query}")):
         raise InvalidDSN(
             f"{redact(text)}: there is an option without a value behind a password; write & in a "
             "password as %26"
@@ -153,7 +175,7 @@ def _unread(text: str) -> str:
     """Return a DSN that cannot be read, without all that stands before its last `@`: nobody knows
     what in it is the password."""
     scheme, mark, rest = text.partition("://")
-    hidden = _without_options(rest)
+    hidden = without_passwords(rest)
     _, at_sign, after = hidden.rpartition("@")
     if at_sign:
         return f"{scheme}{mark}***@{after}"
@@ -166,14 +188,9 @@ def redact(text: str) -> str:
     A password may hold a raw `/`, `?`, `#` or `@`, so the last `@` outside the options' passwords
     is taken for its end: rather hide too much.
     """
-    scheme, mark, rest = _without_options(text).partition("://")
+    scheme, mark, rest = without_passwords(text).partition("://")
     before, at_sign, after = (rest if mark else scheme).rpartition("@")
     if not mark:
         return f"***@{after}" if at_sign else scheme
     user, colon, _ = before.partition(":")
     return f"{scheme}{mark}{user}:***@{after}" if colon else scheme + mark + rest
-
-
-def _without_options(text: str) -> str:
-    """Return a DSN, or the end of one, without the passwords among its options."""
-    return IN_OPTIONS.sub(r"\1***", text)

@@ -6,24 +6,22 @@ import re
 from collections.abc import Iterable
 from urllib.parse import unquote, unquote_plus
 
-from .dsn import IN_OPTIONS
+from .dsn import passwords_among, without_passwords
 
 # A password may hold any character but a space or a quote, so it ends at the last "@" of the word.
-_IN_ADDRESS = re.compile(r"(?i)(\b[a-z][a-z0-9+.-]*://[^\s:/?#@]*:)[^\s'\"]*@")
-# As dsn.IN_OPTIONS, in a sentence, which goes on after the DSN: the mark at the end of the word is
-# the sentence's.
-_IN_OPTIONS_OF_A_WORD = re.compile(
-    r"(?i)([?&][^=&\s]*password[^=&\s]*=)[^&\s'\"]*?(?=[:;,.]?(?:[&\s'\"]|$))"
-)
+_IN_ADDRESS = r"(?i)(\b[a-z][a-z0-9+.-]*://[^\s:/?#@]*:)[^\s'\"]*@"
+# As dsn.passwords_among, in a sentence, which goes on after the DSN: the mark at the end of the
+# word is the sentence's.
+_IN_OPTIONS_OF_A_WORD = r"(?i)([?&][^=&\s]*password[^=&\s]*=)[^&\s'\"]*?(?=[:;,.]?(?:[&\s'\"]|$))"
 
 _known: set[str] = set()
 
 
 def passwords(dsn: str) -> set[str]:
     """Return a DSN's passwords, as they are written and as they are meant."""
-    address = IN_OPTIONS.sub("", dsn)
+    address = without_passwords(dsn, "")
     found = [address.partition("://")[2].rpartition("@")[0].partition(":")[2]]
-    found += [option[2] for option in IN_OPTIONS.finditer(dsn)]
+    found += passwords_among(dsn)
     forms = (str, unquote, unquote_plus)
     return {form(password) for password in found for form in forms} - {""}
 
@@ -45,7 +43,8 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
         secrets: what else to hide, besides what was learnt.
     """
     if "://" in text or "?" in text or "&" in text:
-        text = _IN_ADDRESS.sub(r"\1***@", _IN_OPTIONS_OF_A_WORD.sub(r"\1***", text))
+        # re keeps what it has compiled: most processes show nothing of the kind.
+        text = re.sub(_IN_ADDRESS, r"\1***@", re.sub(_IN_OPTIONS_OF_A_WORD, r"\1***", text))
     for secret in _known.union(secrets):
         # As a whole word: a one-letter password must not turn every sentence into stars.
         text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)

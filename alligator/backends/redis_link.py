@@ -33,8 +33,9 @@ MOVELESS = frozenset(
     {"beat", "forget", "leave", "pause", "paused", "push", "queues", "resume", "wait", "workers"}
 )
 
-#: Seconds between two looks while nothing comes: what a lost hint costs.
-MAX_SLEEP = 2.0
+#: Seconds between two looks while nothing comes: what a lost hint costs. A worker has its own, every
+#: 5 s: one in between makes an idle one wake about once a second.
+MAX_SLEEP = 2.5
 
 #: Seconds without an answer after which a command is lost; the DSN option `timeout` overrides.
 DEFAULT_TIMEOUT = 5.0
