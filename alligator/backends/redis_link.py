@@ -33,8 +33,8 @@ MOVELESS = frozenset(
     {"beat", "forget", "leave", "pause", "paused", "push", "queues", "resume", "wait", "workers"}
 )
 
-#: Seconds between two looks while nothing comes: what a lost hint costs. A worker has its own, every
-#: 5 s: one in between makes an idle one wake about once a second.
+#: Seconds between two looks while nothing comes: what a lost hint costs. A worker looks every 5 s
+#: anyway: with one in between, an idle one wakes about once a second.
 MAX_SLEEP = 2.5
 
 #: Seconds without an answer after which a command is lost; the DSN option `timeout` overrides.
