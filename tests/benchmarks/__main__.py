@@ -1,6 +1,6 @@
 """Measure Alligator and other task queues in turn, and write docs/benchmarks.md.
 
-python -m tests.benchmarks                                  everything, 25 minutes
+python -m tests.benchmarks                                  everything, 20 minutes
 python -m tests.benchmarks --size quick                     a rough look, 5 minutes
 python -m tests.benchmarks --only drain,latency --peers huey,rq --print
 python -m tests.benchmarks --render                         the page again, from its samples
