@@ -126,7 +126,8 @@ class Client(Backend):
 
     def wait(self, queues: Sequence[str], timeout: float, wake_on: int | None = None) -> None:
         if timeout > 0:
-            self._link.sleep(tuple(queues), timeout, wake_on)
+            # What somebody takes meanwhile, and loses, is due when that lease ends.
+            self._link.sleep(tuple(queues), min(timeout, self.lease_seconds), wake_on)
 
     def claim(self, task_id: str, force: bool = False) -> Lease | None:
         token = _token()
