@@ -153,7 +153,7 @@ class Client(Backend):
     def _settle(self, outcomes: Sequence[Outcome], queues: Sequence[str], limit: int) -> Settled:
         # Who loses a lease with the machine's power has lost the process that held it, too.
         with self._changing(durable=bool(outcomes)) as moves:
-            accepted = [moves.settle(outcome) for outcome in outcomes]
+            accepted = moves.settle(outcomes)
             return Settled(accepted, self._lease_some(moves, queues, limit))
 
     def _lease_some(

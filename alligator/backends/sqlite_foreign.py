@@ -16,14 +16,20 @@ _MOST = 1_000_000_000
 
 _STATE = f"typeof(state) = 'integer' AND state BETWEEN 0 AND {len(STATES) - 1}"
 
-#: An expression that is 1 for a row with a value of a wrong type or out of its range. What is
-#: wrong inside a text is for `is_name` to say.
-FOREIGN = (
-    f"NOT ({_STATE} AND typeof(id) = 'text' AND typeof(queue) = 'text'"
-    " AND typeof(rank) = 'real' AND typeof(pushed_at) = 'real' AND typeof(body) = 'blob'"
+#: What a lease says of its task.
+_LEASABLE = (
+    "typeof(id) = 'text' AND typeof(body) = 'blob'"
     f" AND typeof(priority) = 'integer' AND priority BETWEEN {MIN_PRIORITY} AND {MAX_PRIORITY}"
     f" AND typeof(attempts) = 'integer' AND attempts BETWEEN 0 AND {_MOST}"
     f" AND typeof(deliveries) = 'integer' AND deliveries BETWEEN 0 AND {_MOST}"
+)
+
+#: An expression that is 1 for a row with a value of a wrong type or out of its range, among those
+#: that a lease has, or among all. What is wrong inside a text is for `is_name` to say.
+UNLEASABLE = f"NOT ({_LEASABLE})"
+FOREIGN = (
+    f"NOT ({_LEASABLE} AND {_STATE} AND typeof(queue) = 'text'"
+    " AND typeof(rank) = 'real' AND typeof(pushed_at) = 'real'"
     " AND typeof(due) IN ('real', 'null') AND typeof(lease) IN ('integer', 'null')"
     " AND typeof(worker) IN ('text', 'null') AND typeof(unique_key) IN ('text', 'null'))"
 )

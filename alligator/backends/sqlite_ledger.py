@@ -53,10 +53,10 @@ class Ledger:
         if state == WAITING or (state in TIMED and rank <= self._soon):
             self.ready[queue] += 1
 
-    def done(self, queue: str) -> None:
-        """Note that a running task was acked: it is gone."""
-        self.moved(queue, RUNNING, None)
-        self._done[queue] += 1
+    def done(self, queue: str, number: int) -> None:
+        """Note that running tasks were acked: they are gone."""
+        self.moved(queue, RUNNING, None, number)
+        self._done[queue] += number
 
     def failed(self, queue: str) -> None:
         """Note that a running task failed for good."""

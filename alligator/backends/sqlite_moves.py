@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sqlite3
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from itertools import compress, groupby
+from typing import Any, NamedTuple, cast
 
 from ..exceptions import TaskRunning
 from . import sqlite_notes as notes
@@ -27,7 +30,7 @@ from .base import (
     dump_failures,
     load_failures,
 )
-from .sqlite_foreign import FOREIGN, LIFE, MEND, is_name, new_id, shown
+from .sqlite_foreign import FOREIGN, LIFE, MEND, UNLEASABLE, is_name, new_id, shown
 from .sqlite_ledger import BLOCKED, DELAYED, FAILED, RETRYING, RUNNING, TIMED, WAITING, Ledger
 
 #: Tasks moved or removed by one statement at most: others wait some 0.1 s for such a transaction.
@@ -183,7 +186,7 @@ class Moves:
                 "UPDATE tasks SET state = ?, rank = ?, due = NULL, lease = ?, holder = ?,"
                 " worker = ?, deliveries = deliveries + 1 WHERE seq IN (SELECT seq FROM tasks"
                 " WHERE state = ? AND queue = ? ORDER BY rank, seq LIMIT ?)"
-                f" RETURNING -priority, seq, id, body, attempts, deliveries, {FOREIGN}",
+                f" RETURNING -priority, seq, id, body, attempts, deliveries, {UNLEASABLE}",
                 (RUNNING, self._now, number, *holder, WAITING, queue, limit - len(leases)),
             ).fetchall()
             self.ledger.moved(queue, WAITING, RUNNING, len(rows))
@@ -225,14 +228,23 @@ class Moves:
 
     # -- settling -----------------------------------------------------------------------------
 
-    def settle(self, outcome: Outcome) -> bool:
-        """End one lease; False when it was lost."""
+    def settle(self, outcomes: Iterable[Outcome]) -> list[bool]:
+        """End leases; return for each whether it held still."""
+        accepted: list[bool] = []
+        for kind, alike in groupby(outcomes, type):
+            if kind is Ack:
+                accepted += self._ack(cast(list[Ack], list(alike)))
+            else:
+                accepted += [self._end(outcome) for outcome in alike]
+        return accepted
+
+    def _end(self, outcome: Outcome) -> bool:
         held = held_by(outcome.lease)
         if held is None:
             return False
         match outcome:
             case Ack():
-                return self._ack(held, outcome)
+                return self._ack([outcome])[0]
             case Retry():
                 return self._retry(held, outcome)
             case Fail():
@@ -242,20 +254,38 @@ class Moves:
             case Defer():
                 return self._defer(held, outcome)
 
-    def _ack(self, held: Held, outcome: Ack) -> bool:
-        lease = outcome.lease
-        if not self.connection.execute(f"DELETE FROM tasks WHERE {HELD}", held).rowcount:
-            return False
-        self.ledger.done(lease.queue)
-        if outcome.result_ttl > 0:
+    def _ack(self, acks: Sequence[Ack]) -> list[bool]:
+        accepted = self._remove_held([held_by(ack.lease) for ack in acks])
+        done = list(compress(acks, accepted))
+        for queue, number in Counter(ack.lease.queue for ack in done).items():
+            self.ledger.done(queue, number)
+        results = [
+            (ack.lease.task_id, ack.result, self._now + ack.result_ttl)
+            for ack in done
+            if ack.result_ttl > 0
+        ]
+        if results:
             self.connection.execute("DELETE FROM results WHERE expires <= ?", (self._now,))
-            self.connection.execute(
-                "INSERT OR REPLACE INTO results VALUES (?, ?, ?)",
-                (lease.task_id, outcome.result, self._now + outcome.result_ttl),
-            )
+            self.connection.executemany("INSERT OR REPLACE INTO results VALUES (?, ?, ?)", results)
         if self._has_dependencies:
-            self._free_dependents(lease.task_id)
-        return True
+            for ack in done:
+                self._free_dependents(ack.lease.task_id)
+        return accepted
+
+    def _remove_held(self, leases: Sequence[Held | None]) -> list[bool]:
+        """Remove the tasks of leases that hold; return for each whether it did."""
+        remove = f"DELETE FROM tasks WHERE {HELD}"
+        removed = [True] * len(leases)
+        self.connection.execute("SAVEPOINT removing")
+        # In one call they are removed more quickly, but that only says how many there were.
+        if self.connection.executemany(remove, filter(None, leases)).rowcount < len(leases):
+            self.connection.execute("ROLLBACK TO removing")
+            removed = [
+                held is not None and self.connection.execute(remove, held).rowcount > 0
+                for held in leases
+            ]
+        self.connection.execute("RELEASE removing")
+        return removed
 
     def _retry(self, held: Held, outcome: Retry) -> bool:
         failures = self._failures_with(held, outcome.failure)
@@ -455,13 +485,14 @@ def _new_number() -> int:
     return int.from_bytes(os.urandom(7), "big")
 
 
+#: At most 18 digits each, as SQLite takes no integer of 2**63 or more.
+_is_ours = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})").fullmatch
+
+
 def held_by(lease: Lease) -> Held | None:
     """Return what a row has to match for the lease to hold; None for a token that is not ours."""
-    seq, _, number = lease.token.partition(".")
-    # At most 18 digits, as SQLite takes no integer of 2**63 or more. isascii: "²" is a digit too.
-    if lease.token.isascii() and all(each.isdigit() and len(each) < 19 for each in (seq, number)):
-        return int(seq), int(number), lease.task_id
-    return None
+    found = _is_ours(lease.token)
+    return (int(found[1]), int(found[2]), lease.task_id) if found else None
 
 
 def _untouched(row: _Row | None) -> Mended:
