@@ -182,7 +182,12 @@ def load(data: str | bytes) -> dict[str, Any]:
     try:
         raw = data.encode() if isinstance(data, str) else data
         # Not left to json: a task may have moved the limits that keep it from crashing the process.
-        if _brackets(raw) > _DEEPEST and _depth(raw) > _DEEPEST:
+        # Each level takes two characters; most bodies are too short, or have too few brackets.
+        if (
+            len(raw) > 2 * _DEEPEST
+            and raw.count(b"[") + raw.count(b"{") > _DEEPEST
+            and _depth(raw) > _DEEPEST
+        ):
             raise UndecodableTask(f"the body nests deeper than {_DEEPEST} levels")
         decode = _decode if len(raw) <= _MOST_DIGITS else _decode_long
         payload = decode(raw.decode())
@@ -197,12 +202,6 @@ def call_name(payload: dict[str, Any]) -> str:
     """Return the dotted path of the call, or of a hook, in what was read; "" when there is none."""
     module, name = payload.get("module"), payload.get("callable")
     return f"{module}.{name}" if isinstance(module, str) and isinstance(name, str) else ""
-
-
-def _brackets(raw: bytes) -> int:
-    """Return how deep a JSON text may nest at most, from a quick look."""
-    half = len(raw) // 2  # each level takes two characters
-    return half if half <= _DEEPEST else raw.count(b"[") + raw.count(b"{")
 
 
 def _depth(raw: bytes) -> int:

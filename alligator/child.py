@@ -29,6 +29,7 @@ from .channel import (
 )
 from .exceptions import AlligatorException
 from .forks import generation, handling
+from .limits import Limit
 from .redaction import learn
 from .slots import Slots
 from .tasks import Task
@@ -135,6 +136,7 @@ class Dispatcher:
         self._worker = f"{HOST}:{os.getpid()}"
         self._permits = Permits(settings.permits)
         self._slots = Slots(settings.threads, settings.coroutines, settings.outcomes)
+        self._most_memory = settings.max_memory
         self._worn = False
         self._reaching: dict[int, _Pending] = {}
         self._async: dict[tuple[str, str], bool] = {}
@@ -160,7 +162,7 @@ class Dispatcher:
         at one thing twenty times over than at twenty things in turn."""
         for start in range(0, len(leases), READY_AT_ONCE):
             some = leases[start : start + READY_AT_ONCE]
-            yield from [(number, self._made_ready(Lease(*fields))) for number, fields in some]
+            yield from [(number, self._made_ready(Lease._make(fields))) for number, fields in some]
 
     def _made_ready(self, lease: Lease) -> _Ready:
         if len(lease.body) > MOST_AT_ONCE:
@@ -193,7 +195,8 @@ class Dispatcher:
         if known is None:
             if len(self._async) > MAX_KNOWN:
                 self._async.clear()
-            self._tell_limit(number, one, _later_in_thread)
+            if (limit := one.limit()) is not None:
+                self._tell_limit(number, limit, _later_in_thread)
             before = generation()
             try:
                 known = self._async[key] = inspect.iscoroutinefunction(func.resolve())
@@ -205,25 +208,27 @@ class Dispatcher:
 
     def _run(self, number: int, started: float, one: execution.Try | execution.Done) -> None:
         try:
-            if isinstance(one, execution.Try):
-                self._tell_limit(number, one, _later_in_thread)
+            if isinstance(one, execution.Try) and (limit := one.limit()) is not None:
+                self._tell_limit(number, limit, _later_in_thread)
             self._end(number, started, execution.run(one), on_loop=False)
         except BaseException:
             _give_up()
 
     async def _run_on_loop(self, number: int, started: float, one: execution.Try) -> None:
         try:
-            self._tell_limit(number, one, self._slots.later_on_loop)
+            if (limit := one.limit()) is not None:
+                self._tell_limit(number, limit, self._slots.later_on_loop)
             self._end(number, started, await execution.run_async(one), on_loop=True)
         except BaseException:
             _give_up()
 
     def _end(self, number: int, started: float, done: execution.Done, on_loop: bool) -> None:
         seconds = time.perf_counter() - started
-        self._no_limit(number)
+        if self._reaching:
+            self._no_limit(number)
         self._slots.end(number, seconds, done.outcome, on_loop)
         _log(done, seconds)
-        if not self._worn and _has_grown(self._settings):
+        if self._most_memory and not self._worn and _has_grown(self._most_memory):
             self._worn = True
             # The permits of what has not begun are in the pipe, for the supervisor to take back.
             self._slots.say(frame(WORN))
@@ -231,18 +236,16 @@ class Dispatcher:
     def _tell_limit(
         self,
         number: int,
-        one: execution.Try,
+        limit: Limit,
         later: Callable[[float, Callable[[], None]], _Pending],
     ) -> None:
-        """Tell the supervisor of a limit that begins, or begins anew, if the try has one, and at
-        its end that it could be heeded.
+        """Tell the supervisor of a limit that begins, or begins anew, and at its end that it could
+        be heeded.
 
         Where a task blocks the loop, or the whole interpreter, no limit of any other one reaches
         it, nor does this second message come, made where the limit's exception is: the supervisor
         cannot tell which one it was, but it knows for which of them it need not ask.
         """
-        if (limit := one.limit()) is None:
-            return
         self._slots.say(pack_limit(number, limit))
         self._no_limit(number)
         reached = partial(self._slots.say, pack_reached(number))
@@ -266,13 +269,11 @@ def _give_up() -> NoReturn:
     os._exit(1)
 
 
-def _has_grown(settings: Settings) -> bool:
-    if not settings.max_memory:
-        return False
+def _has_grown(limit: int) -> bool:
     most = peak_bytes(resource.getrusage(resource.RUSAGE_SELF))
-    if most > settings.max_memory:  # quick to ask, but it may be the supervisor's
+    if most > limit:  # quick to ask, but it may be the supervisor's
         most = memory.peak() or most
-    return most > settings.max_memory
+    return most > limit
 
 
 def peak_bytes(usage: resource.struct_rusage) -> int:

@@ -93,24 +93,36 @@ def prepare(
     return Try(task, lease, worker, most, trust)
 
 
-def run(prepared: Try | Done) -> Done:
-    """Run a try here, to its end. Whatever the task does, this returns."""
-    if isinstance(prepared, Done):
-        return prepared
-    before = generation()
-    return _ended(prepared, _run(prepared.task, prepared.most, prepared.trust), before)
+def run(one: Try | Done) -> Done:
+    """Run a try here, to its end. Whatever the task does, SystemExit and KeyboardInterrupt
+    included, this returns."""
+    if isinstance(one, Done):
+        return one
+    before, raised = generation(), None
+    task, most = one.task, one.most
+    task.error = None
+    try:
+        one.trust.admit_hooks(task)
+        if most is None:
+            task.run()
+        else:
+            with time_limit(most):
+                task.run()
+    except BaseException as error:
+        raised = error
+    return _ended(one, raised, before)
 
 
 async def run_async(one: Try) -> Done:
     """Run a try on the loop that runs here. Whatever the task does, this returns."""
-    before = generation()
+    before, raised = generation(), None
     one.task.error = None
     try:
         one.trust.admit_hooks(one.task)
         await one.task.run_async(one.most)
     except BaseException as error:
-        return _ended(one, error, before)
-    return _ended(one, None, before)
+        raised = error
+    return _ended(one, raised, before)
 
 
 def attempt(task: Task) -> BaseException | None:
@@ -119,24 +131,11 @@ def attempt(task: Task) -> BaseException | None:
     A failed try with retries left uses one up and leaves the status RETRYING. The hook on_error
     ran before that is looked at, so it has the say.
     """
-    error = _run(task, None, OPEN)
-    if error is not None:
-        _judge(task, error)
-    return error
-
-
-def _run(task: Task, most: float | None, trust: Trust) -> BaseException | None:
-    """Run one try here and return what it raised. SystemExit and KeyboardInterrupt of a task are
-    its failure, too."""
     task.error = None
     try:
-        trust.admit_hooks(task)
-        if most is None:
-            task.run()
-        else:
-            with time_limit(most):
-                task.run()
+        task.run()
     except BaseException as error:
+        _judge(task, error)
         return error
     return None
 
@@ -153,7 +152,11 @@ def _ended(one: Try, raised: BaseException | None, before: int) -> Done:
     try:
         if raised is not None:
             _judge(task, raised)
-        return Done(task, raised, outcome_of(task, lease, raised, one.worker, one.trust))
+            return Done(task, raised, _after_failure(one, raised))
+        if task.result_ttl == 0:
+            return Done(task, None, Ack(lease))
+        result, kept = body.dump_result(task.result), _seconds(task.result_ttl)
+        return Done(task, None, Ack(lease, result, kept))
     except Exception as error:  # a hook left something in the task that nobody can go by
         task.to_failed()
         if raised is None:
@@ -210,24 +213,19 @@ def _limit(task: Task, seconds: float, lease: Lease, trust: Trust) -> Limit:
         task.retries += 1
 
 
-def outcome_of(
-    task: Task, lease: Lease, error: BaseException | None, worker: str, trust: Trust = OPEN
-) -> Outcome:
-    """Say what follows from a try, by what it raised and the status that this left.
+def _after_failure(one: Try, error: BaseException) -> Outcome:
+    """Say what follows from what a try raised, and the status that this left.
 
     Raises:
         Exception: the task cannot be queued again, or its options make no sense any more.
     """
-    if error is None:
-        if task.result_ttl == 0:
-            return Ack(lease)
-        return Ack(lease, body.dump_result(task.result), _seconds(task.result_ttl))
+    task, lease = one.task, one.lease
     if isinstance(error, Snooze):
         return Defer(lease, wait_after(task, error, lease.attempts))
-    failure = failure_of(error, worker)
+    failure = failure_of(error, one.worker)
     if task.status == RETRYING:
         wait = wait_after(task, error, lease.attempts + 1)
-        return Retry(lease, _again(task, lease, trust), wait, failure)
+        return Retry(lease, _again(task, lease, one.trust), wait, failure)
     return Fail(lease, failure)
 
 

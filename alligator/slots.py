@@ -32,8 +32,8 @@ class Slots:
         Args:
             outcomes: the pipe to the supervisor, a descriptor.
         """
-        self._threads, self._in_threads = threads, 0
-        self._coroutines, self._on_loop = coroutines, 0
+        self._threads = self._free_threads = threads
+        self._free_coroutines = coroutines
         self._outcomes = outcomes
         self._begun = 0
         self._loop_is_next = False  # by the last one; what comes next is likely to be of its kind
@@ -64,12 +64,12 @@ class Slots:
         """Begin a plain function, which calls `end` when it has ended; a slot is free."""
         with self._lock:
             self._begun = number
-            self._in_threads += 1
+            self._free_threads -= 1
             self._loop_is_next = False
         if self._threads == 1:
             copy_context().run(work, *args)  # what it sets in there, the next one does not see
             return
-        if self._started < self._in_threads:
+        if self._started < self._threads - self._free_threads:
             self._started += 1
             name = f"alligator-task-{self._started}"
             threading.Thread(target=self._run_forever, name=name, daemon=True).start()
@@ -79,7 +79,7 @@ class Slots:
         """Begin a coroutine, which calls `end` when it has ended; a slot is free."""
         with self._lock:
             self._begun = number
-            self._on_loop += 1
+            self._free_coroutines -= 1
             self._loop_is_next = True
         if self._loop is None:
             from .loop import LoopThread  # and with it asyncio
@@ -105,9 +105,9 @@ class Slots:
         """
         with self._lock:
             if on_loop:
-                self._on_loop -= 1
+                self._free_coroutines += 1
             else:
-                self._in_threads -= 1
+                self._free_threads += 1
             self._reported = self._begun, self._room()
             self._write(pack_outcome(self._reported, number, seconds, outcome))
             if self._waiting:
@@ -129,18 +129,16 @@ class Slots:
             copy_context().run(work, *args)
 
     def _are_free(self) -> bool:
-        return self._in_threads < self._threads and self._on_loop < self._coroutines
+        return self._free_threads > 0 and self._free_coroutines > 0
 
     def _room(self) -> int:
-        threads = self._threads - self._in_threads
-        coroutines = self._coroutines - self._on_loop
-        if not (threads and coroutines):
+        if not (self._free_threads and self._free_coroutines):
             return 0
-        return coroutines if self._loop_is_next else threads
+        return self._free_coroutines if self._loop_is_next else self._free_threads
 
     def _write(self, data: bytes) -> None:
         try:
-            while data:
-                data = data[os.write(self._outcomes, data) :]
+            while (written := os.write(self._outcomes, data)) < len(data):
+                data = data[written:]
         except BrokenPipeError:
             os._exit(1)  # the supervisor is gone, and with it whoever could use an answer

@@ -118,6 +118,7 @@ class Task:
         self.queued = True
         self.result: Any = None
         self.error: BaseException | None = None
+        self._raised: BaseException | None = None
         self.func: Callable[..., Any] | None = None
         self.func_args: tuple[Any, ...] = ()
         self.func_kwargs: dict[str, Any] = {}
@@ -267,9 +268,9 @@ class Task:
             Snooze: the call, or a hook, asked to be run later.
             Whatever else the call, on_start or on_success raised, once on_error was told.
         """
-        error = to_end(self._try(time_limit(self.timeout), on_a_loop_of_its_own))
-        if error is not None:
-            raise error
+        to_end(self._try(time_limit(self.timeout), on_a_loop_of_its_own))
+        if self._raised is not None:
+            raise self._raised
         return self.result
 
     async def run_async(self, most: float | None = None) -> Any:
@@ -281,26 +282,29 @@ class Task:
         from .loop import limit_on_loop  # and with it asyncio
 
         seconds = min(filter(None, (self.timeout, most)), default=None)
-        error = await self._try(limit_on_loop(seconds), lambda coroutine: coroutine)
-        if error is not None:
-            raise error
+        await self._try(limit_on_loop(seconds), lambda coroutine: coroutine)
+        if self._raised is not None:
+            raise self._raised
         return self.result
 
     async def _try(
         self,
         limit: AbstractContextManager[None],
         finish: Finish,
-    ) -> BaseException | None:
-        """Run one try and return what was raised.
-
-        It is returned, since a StopIteration could not be raised out of a coroutine.
+    ) -> None:
+        """Run one try and keep what was raised: a StopIteration could not be raised out of a
+        coroutine, and to return it would cost each try one.
 
         Args:
             limit: the try's time limit.
             finish: how to wait for a coroutine.
         """
+        self._raised = None
         if self.func is None:
-            return InvalidTask(f"task {self.task_id!r} has nothing to call; use to_call first")
+            self._raised = InvalidTask(
+                f"task {self.task_id!r} has nothing to call; use to_call first"
+            )
+            return
         try:
             with limit:
                 if self.on_start is not None:
@@ -314,12 +318,11 @@ class Task:
                     await self._call_hook("on_success", finish, result)
         except Snooze as error:
             self.to_delayed()
-            return error
+            self._raised = error
         except BaseException as error:
             self.to_failed()
             await self._tell(error, finish)
-            return error
-        return None
+            self._raised = error
 
     async def _call_hook(self, name: str, finish: Finish, *args: Any) -> None:
         try:

@@ -44,6 +44,10 @@ class DottedPath:
         Raises:
             UnknownModuleError, UnknownCallableError: it cannot be had, or cannot be called.
         """
+        if "." not in self.name and (module := _loaded(self.module)) is not None:
+            found: Callable[..., Any] | None = getattr(module, self.name, None)
+            if callable(found):
+                return found
         return self.called(import_attr(self.module, self.name))
 
     def called(self, target: Any) -> Callable[..., Any]:
@@ -162,11 +166,9 @@ def import_module(module_name: str) -> ModuleType:
     Raises:
         UnknownModuleError: it is not there, or raised (or exited) while it was imported.
     """
-    loaded = sys.modules.get(module_name)
-    if loaded is not None and not getattr(
-        getattr(loaded, "__spec__", None), "_initializing", False
-    ):
-        return loaded  # what importlib looks at first, too, and much quicker
+    loaded = _loaded(module_name)
+    if loaded is not None:
+        return loaded
     try:
         return importlib.import_module(module_name)
     except ModuleNotFoundError as error:
@@ -175,6 +177,14 @@ def import_module(module_name: str) -> ModuleType:
         raise UnknownModuleError(
             f"importing {module_name!r} raised {type(error).__name__}: {error}"
         ) from error
+
+
+def _loaded(module_name: str) -> ModuleType | None:
+    """Return a module that was imported to its end. importlib looks there first, too, more slowly;
+    and a task's function is nearly always in such a one."""
+    loaded = sys.modules.get(module_name)
+    spec = getattr(loaded, "__spec__", None)
+    return None if getattr(spec, "_initializing", False) else loaded
 
 
 def _missing(module_name: str, absent: str | None) -> str:
