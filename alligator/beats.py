@@ -6,9 +6,10 @@ import logging
 import os
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import compress
 
 from .backends.base import HOST, Ack, Backend, Capability, Fail, Lease, Outcome
 from .backends.roster import Running, WorkerRecord
@@ -74,9 +75,9 @@ class Pulse:
 
     def count(self, outcomes: Iterable[Outcome], accepted: Iterable[bool]) -> None:
         """Note what was settled, and which of it counted."""
-        for outcome, counted in zip(outcomes, accepted, strict=True):
-            self._done += counted and isinstance(outcome, Ack)
-            self._failed += counted and isinstance(outcome, Fail)
+        ended = Counter(map(type, compress(outcomes, accepted)))
+        self._done += ended[Ack]
+        self._failed += ended[Fail]
 
     def beat(self, begun: Iterable[Begun]) -> None:
         """Tell the broker how the worker is. That it refuses to note it stops no work.

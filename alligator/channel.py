@@ -77,12 +77,11 @@ class FrameReader:
         done, start, end = 0, _LENGTH.size, len(self._buffer)
         with memoryview(self._buffer) as view:
             while start <= end:
-                (length,) = _LENGTH.unpack_from(view, done)
-                if start + length > end:
+                after = start + _LENGTH.unpack_from(view, done)[0]
+                if after > end:
                     break
-                done = start + length
-                yield marshal.loads(view[start:done])
-                start = done + _LENGTH.size
+                yield marshal.loads(view[start:after])
+                done, start = after, after + _LENGTH.size
         del self._buffer[:done]
 
 
@@ -142,9 +141,11 @@ def pack_report(report: Report) -> bytes:
 
 def pack_outcome(report: Report, number: int, seconds: float, outcome: Outcome) -> bytes:
     """Return a child's word on one lease as a frame; the lease itself stays with the parent."""
-    head = (number, *report, seconds)
+    begun, room = report
     if isinstance(outcome, Ack):
-        return frame((*head, "ack", outcome.result, outcome.result_ttl))
+        result, ttl = outcome.result, outcome.result_ttl
+        return frame((number, begun, room, seconds, "ack", result, ttl))
+    head = (number, begun, room, seconds)
     if isinstance(outcome, Retry):
         return frame((*head, "retry", outcome.body, outcome.delay, tuple(outcome.failure)))
     if isinstance(outcome, Defer):
@@ -153,15 +154,15 @@ def pack_outcome(report: Report, number: int, seconds: float, outcome: Outcome) 
     return frame((*head, "fail", tuple(outcome.failure)))
 
 
-def unpack_outcome(values: tuple[Any, ...], lease: Lease) -> tuple[float, Outcome]:
-    """Return seconds and outcome of what pack_outcome wrote for a lease; the number and the report
-    are read apart."""
-    seconds, kind = values[3], values[4]
+def unpack_outcome(values: tuple[Any, ...], lease: Lease) -> Outcome:
+    """Return the outcome in what pack_outcome wrote for a lease; the number, the report and the
+    seconds are read apart."""
+    kind = values[4]
     if kind == "ack":
-        return seconds, Ack(lease, values[5], values[6])
+        return Ack(lease, values[5], values[6])
     if kind == "retry":
         body, delay, failure = values[5:]
-        return seconds, Retry(lease, body, delay, Failure(*failure))
+        return Retry(lease, body, delay, Failure(*failure))
     if kind == "defer":
-        return seconds, Defer(lease, *values[5:])
-    return seconds, Fail(lease, Failure(*values[5]))
+        return Defer(lease, *values[5:])
+    return Fail(lease, Failure(*values[5]))

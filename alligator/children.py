@@ -188,7 +188,7 @@ class Child:
         self.held.update(zip(numbers, leases, strict=True))
         self._given.update(dict.fromkeys(numbers, time.monotonic()))
         self._permits.give(numbers)  # before the tasks: a task without a permit counts as revoked
-        self._unsent += frame([(n, tuple(lease)) for n, lease in zip(numbers, leases, strict=True)])
+        self._unsent += frame(list(zip(numbers, map(tuple, leases), strict=True)))
         self.send()
 
     def send(self) -> bool:
@@ -205,16 +205,15 @@ class Child:
     def collect(self) -> list[Outcome]:
         """Read what it has ended since the last look."""
         outcomes = []
-        average, report = self._average, None
+        average, last = self._average, None
         held, given = self.held, self._given
         for values in self._read():
             number = values[0]
             if number in held:
-                seconds, outcome = unpack_outcome(values, held.pop(number))
-                outcomes.append(outcome)
-                average += WEIGHT * (seconds - average)
+                outcomes.append(unpack_outcome(values, held.pop(number)))
+                average += WEIGHT * (values[3] - average)
                 del given[number]
-                report = values[1], values[2]
+                last = values
                 if number in self._limits:
                     del self._limits[number]
                     self._reached.discard(number)
@@ -223,13 +222,13 @@ class Child:
             elif number == "reached":
                 self._reached |= held.keys() & values[1:]
             elif number == "report":
-                report = values[1:]
+                last = values
             elif values == GREETING:
                 self.ready = True
             elif values == WORN:
                 self.worn = True
-        if report:
-            self._hear(*report)  # the last one says it all
+        if last:
+            self._hear(*last[1:3])  # the last report says it all
         self.done += len(outcomes)
         self._average = average
         return outcomes

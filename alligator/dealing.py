@@ -112,8 +112,9 @@ class Dealer:
                     outcomes += self._deal_suspect(lease, turns, hands)
             elif turns:
                 child = turns.popleft()
-                hands[child].append(lease)
-                if len(hands[child]) < rooms[child]:
+                hand = hands[child]
+                hand.append(lease)
+                if len(hand) < rooms[child]:
                     turns.append(child)
             else:
                 outcomes.append(Release(lease))

@@ -16,6 +16,8 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
+from itertools import compress
+from operator import not_
 
 from .backends.base import Backend, Capability, Lease, Outcome, Release
 from .backoff import Backoff
@@ -262,12 +264,11 @@ class Supervisor:
             return None
         self._broker_answered()
         self._pulse.count(self._outcomes, settled.accepted)
-        for outcome, accepted in zip(self._outcomes, settled.accepted, strict=True):
-            if not accepted:
-                log.warning(
-                    "lost its lease before it ended; what it did may be done again",
-                    extra=about(outcome.lease),
-                )
+        for outcome in compress(self._outcomes, map(not_, settled.accepted)):
+            log.warning(
+                "lost its lease before it ended; what it did may be done again",
+                extra=about(outcome.lease),
+            )
         self._outcomes.clear()
         return settled.leases
 

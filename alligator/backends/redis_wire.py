@@ -7,6 +7,7 @@ import math
 import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any, TypeVar
 
 from .base import (
@@ -46,6 +47,9 @@ _is_foreign = re.compile("~0x((?:[0-9a-f]{2})*)").fullmatch
 #: What begins a UUID of 17 bytes, and no text.
 _MARK = b"\xff"
 
+#: The five groups of a UUID in the digits of these bytes.
+_parts_of = itemgetter(*map(slice, (2, 10, 14, 18, 22), (10, 14, 18, 22, 34)))
+
 
 def write_id(task_id: str) -> bytes:
     """Return a task's id as Redis keeps it: a UUID in 17 bytes instead of 36.
@@ -69,8 +73,7 @@ def read_id(kept: bytes) -> str:
     digits: from any bytes there is a way back to the very same, so any task can be settled.
     """
     if len(kept) == 17 and kept.startswith(_MARK):
-        digits = kept.hex()
-        return f"{digits[2:10]}-{digits[10:14]}-{digits[14:18]}-{digits[18:22]}-{digits[22:]}"
+        return "-".join(_parts_of(kept.hex()))
     try:
         task_id = kept.decode()
     except UnicodeDecodeError:
@@ -156,43 +159,42 @@ def in_chunks(tasks: Sequence[_T]) -> Iterator[Sequence[_T]]:
 
 def read_flags(answer: bytes) -> list[bool]:
     """Read a string of 1 and 0."""
-    return [mark == ord("1") for mark in answer]
+    return list(map(ord("1").__eq__, answer))
 
 
-def _split(value: bytes) -> tuple[tuple[int, int, int], bytes, bytes]:
-    """Return a task's counts (priority, attempts, finished deliveries), its header and its body.
+def _read_header(value: bytes) -> tuple[int, int, int, int]:
+    """Return a task's priority, attempts and finished deliveries, and where its body begins.
 
     As in moves.lua, what has no header that we could have written is all body.
     """
     end = value.find(b"\0", _HEADER_SIZE)
     if end < 0:
-        return (0, 0, 0), b"", value
+        return 0, 0, 0, 0
     priority, attempts, attempts_high, done, done_high = _COUNTS.unpack_from(value)
-    counts = priority, attempts + (attempts_high << 16), done + (done_high << 16)
-    return counts, value[:end], value[end + 1 :]
+    return priority, attempts + (attempts_high << 16), done + (done_high << 16), end + 1
 
 
 def read_lease(queue: str, kept_id: bytes, value: bytes, token: str) -> Lease:
     """Read a task that was handed out just now, from `queue`, whatever its header says: whoever can
     write to Redis can write that, and its signature is to hold for the queue that it is in."""
-    (priority, attempts, done), _, body = _split(value)
-    return Lease(queue, read_id(kept_id), body, token, priority, attempts, done + 1)
+    priority, attempts, done, start = _read_header(value)
+    return Lease(queue, read_id(kept_id), value[start:], token, priority, attempts, done + 1)
 
 
 def read_record(row: list[Any]) -> Record:
     """Read a row of moves.lua's row()."""
     kept_id, state_name, score, value, lease, failures, unique, held_until, depends_on = row
-    (priority, attempts, deliveries), header, body = _split(value)
-    pushed, pushed_high = _PUSHED_AT.unpack_from(header) if header else (0, 0)
+    priority, attempts, deliveries, start = _read_header(value)
+    pushed, pushed_high = _PUSHED_AT.unpack_from(value) if start else (0, 0)
     pushed += pushed_high << 32
     state = State(state_name.decode())
     at = _number(score)
     due = at if state in (State.DELAYED, State.RETRYING) else _number(held_until or b"0")
     return Record(
-        shown(header[_HEADER_SIZE:]),
+        shown(value[_HEADER_SIZE : start - 1]) if start else "",
         read_id(kept_id),
         state,
-        body,
+        value[start:],
         priority=priority,
         attempts=attempts,
         deliveries=deliveries + (state is State.RUNNING),

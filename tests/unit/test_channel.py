@@ -67,8 +67,8 @@ def test_frames_come_out_whole_however_the_stream_is_cut(
 )
 def test_an_outcome_crosses_unchanged(outcome: Outcome) -> None:
     (values,) = FrameReader().feed(pack_outcome((9, 3), 7, 0.25, outcome))
-    assert values[:3] == (7, 9, 3)
-    assert unpack_outcome(values, LEASE) == (0.25, outcome)
+    assert values[:4] == (7, 9, 3, 0.25)
+    assert unpack_outcome(values, LEASE) == outcome
 
 
 def test_permits_are_taken_once_and_in_order(permits: Permits) -> None:
