@@ -8,6 +8,7 @@ import os.path
 import random
 import string
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -26,6 +27,7 @@ from alligator.utils import (
 )
 
 from .. import tasks
+from ..servers import eventually
 
 PATHS = [
     (tasks.add, "tests.tasks", "add"),
@@ -130,6 +132,59 @@ def test_a_path_passes_any_keyword_on() -> None:
 def test_a_path_to_something_not_callable_says_what_it_is() -> None:
     with pytest.raises(UnknownCallableError, match=r"tests\.tasks\.NUMBER is of type int"):
         DottedPath.parse("tests.tasks.NUMBER")()
+
+
+def test_a_path_leads_to_what_the_module_has_now(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = ModuleType("made_here")
+    made.__dict__.update(job=lambda: "first")
+    monkeypatch.setitem(sys.modules, "made_here", made)
+    path = DottedPath("made_here", "job")
+    assert path() == "first"
+    made.__dict__.update(job=lambda: "second")
+    assert path() == "second"
+    made.__dict__.update(job="no function")
+    with pytest.raises(UnknownCallableError, match=r"made_here\.job is of type str"):
+        path()
+    del made.__dict__["job"]
+    with pytest.raises(UnknownCallableError, match="'made_here' has no 'job'"):
+        path()
+    monkeypatch.delitem(sys.modules, "made_here")
+    with pytest.raises(UnknownModuleError, match="no module named 'made_here'"):
+        path()
+
+
+def test_a_path_waits_for_a_module_that_another_thread_imports(
+    module: Callable[[str, str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = ModuleType("gate_of_imports")
+    begun, go = threading.Event(), threading.Event()
+    gate.__dict__.update(begun=begun, go=go)
+    monkeypatch.setitem(sys.modules, "gate_of_imports", gate)
+    name = module(
+        "alligator_test_slow",
+        "import gate_of_imports as gate\n"
+        "def job(): return late\n"
+        "gate.begun.set()\n"
+        "assert gate.go.wait(20)\n"
+        "late = 'whole'\n",
+    )
+    answers: list[str] = []
+    importing = threading.Thread(target=import_module, args=(name,))
+    calling = threading.Thread(target=lambda: answers.append(DottedPath(name, "job")()))
+    importing.start()
+    assert begun.wait(20)
+    calling.start()
+    eventually(lambda: not calling.is_alive() or _waits_for_import(calling), "it waits, or is over")
+    go.set()
+    importing.join()
+    calling.join()
+    assert answers == ["whole"]
+
+
+def _waits_for_import(thread: threading.Thread) -> bool:
+    assert thread.ident is not None
+    frame = sys._current_frames().get(thread.ident)
+    return frame is not None and "importlib" in frame.f_code.co_filename
 
 
 def test_a_module_is_imported() -> None:
