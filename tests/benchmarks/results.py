@@ -95,14 +95,12 @@ def quantile(ordered: list[float], part: float) -> float:
 
 def machine() -> dict[str, Any]:
     """Where the run takes place: what figures depend on, and no more."""
-    cpu = next(
-        (
-            line.partition(":")[2].strip()
-            for line in Path("/proc/cpuinfo").read_text().splitlines()
-            if line.startswith("model name")
-        ),
-        platform.machine(),
-    )
+    first, _, _ = Path("/proc/cpuinfo").read_text().partition("\n\n")
+    said = (line.partition(":") for line in first.splitlines())
+    facts = {name.strip(): value.strip() for name, _, value in said}
+    cpu = facts.get("model name", platform.machine())
+    if "cpu family" in facts:  # virtual machines of different ages have one name
+        cpu += f" (family {facts['cpu family']}, model {facts['model']})"
     return {
         "cpu": cpu,
         "cores": os.cpu_count(),
