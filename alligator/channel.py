@@ -4,8 +4,9 @@
                ── permits ──► child    one number a lease: the right to start it
                ◄─ outcomes ──          frames: a greeting; a task's time limit as
                                        it begins, and whether it was heeded;
-                                       one for each finished lease;
-                                       a report when there is nothing left to begin
+                                       one for each finished lease; a report when
+                                       there is nothing left to begin; that it has
+                                       grown too large
 
 The child takes a permit off its pipe before it starts a task. The supervisor holds the reading end
 too, so it can take permits back: the kernel hands each number to exactly one reader. That makes
@@ -41,9 +42,6 @@ _SMALL = 2
 
 _LENGTH = struct.Struct("!I")
 _NUMBER = struct.Struct("!I")
-
-#: Permits in the pipe at once; far below what a pipe holds, so writing them never blocks.
-MAX_PERMITS = 1000
 
 
 def open_pipes(number: int) -> list[int]:
@@ -129,8 +127,10 @@ class Permits:
 
     def take_all(self) -> list[int]:
         """Take back every permit that the child has not used."""
-        taken = iter(self.take, None)
-        return [number for number in taken if number is not None]
+        taken = []
+        while (number := self.take()) is not None:
+            taken.append(number)
+        return taken
 
 
 def pack_limit(number: int, limit: Limit) -> bytes:

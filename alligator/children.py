@@ -30,7 +30,8 @@ from .settings import WorkerSettings
 from .signals import FOREVER
 from .trust import variables
 
-#: Seconds of work that may lie ready in a child, and the most tasks.
+#: Seconds of work that may lie ready in a child, and the most tasks: so few that a pipe holds the
+#: permits of all, and writing them never blocks.
 WORK_AHEAD, MOST_AHEAD = 0.05, 500
 
 #: Seconds that a task takes at most whose outcome waits for others.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from . import body
 from .backends.base import MAX_TRACEBACK, Ack, Defer, Fail, Failure, Lease, Outcome, Retry
-from .constants import RETRYING
+from .constants import DELAYED, RETRYING, SUCCESS, WAITING
 from .exceptions import (
     AlligatorException,
     GiveUp,
@@ -34,6 +34,9 @@ HOPELESS = (UndecodableTask, NotAllowed, UnknownModuleError, UnknownCallableErro
 #: Seconds that a snoozed task waits at least. It keeps its place in line, so without a wait it
 #: would run again and again before everything behind it.
 SHORTEST_SNOOZE = 0.1
+
+#: Statuses that say of a try neither that it failed nor something of the user's own.
+_NOT_FAILED = {WAITING, DELAYED, RETRYING, SUCCESS}
 
 _OUR_FOLDER = os.path.dirname(__file__) + os.sep
 
@@ -93,51 +96,61 @@ def prepare(
     return Try(task, lease, worker, most, trust)
 
 
-def run(one: Try | Done) -> Done:
-    """Run a try here, to its end. Whatever the task does, SystemExit and KeyboardInterrupt
-    included, this returns."""
-    if isinstance(one, Done):
-        return one
-    before, raised = generation(), None
-    task, most = one.task, one.most
-    task.error = None
-    try:
-        one.trust.admit_hooks(task)
-        if most is None:
-            task.run()
-        else:
-            with time_limit(most):
-                task.run()
-    except BaseException as error:
-        raised = error
-    return _ended(one, raised, before)
+def run(prepared: Try | Done) -> Done:
+    """Run a try here, to its end. Whatever the task does, this returns."""
+    if isinstance(prepared, Done):
+        return prepared
+    before = generation()
+    return _ended(prepared, _run(prepared.task, prepared.most, prepared.trust), before)
 
 
 async def run_async(one: Try) -> Done:
     """Run a try on the loop that runs here. Whatever the task does, this returns."""
-    before, raised = generation(), None
+    before = generation()
     one.task.error = None
     try:
         one.trust.admit_hooks(one.task)
-        await one.task.run_async(one.most)
+        _succeeded(one.task, await one.task.run_async(one.most))
     except BaseException as error:
-        raised = error
-    return _ended(one, raised, before)
+        return _ended(one, error, before)
+    return _ended(one, None, before)
 
 
-def attempt(task: Task) -> BaseException | None:
+def run_here(task: Task) -> BaseException | None:
     """Run one try here and set the task's status by it; return what it raised.
 
     A failed try with retries left uses one up and leaves the status RETRYING. The hook on_error
     ran before that is looked at, so it has the say.
     """
+    error = _run(task, None, OPEN)
+    if error is not None:
+        _judge(task, error)
+    return error
+
+
+def _run(task: Task, most: float | None, trust: Trust) -> BaseException | None:
+    """Run one try here and return what it raised. SystemExit and KeyboardInterrupt of a task are
+    its failure, too."""
     task.error = None
     try:
-        task.run()
+        trust.admit_hooks(task)
+        if most is None:
+            returned = task.run()
+        else:
+            with time_limit(most):
+                returned = task.run()
+        _succeeded(task, returned)
     except BaseException as error:
-        _judge(task, error)
         return error
     return None
+
+
+def _succeeded(task: Task, returned: object) -> None:
+    """Believe what the `run` of a subclass returned, which need not have said so elsewhere."""
+    if returned is not None:
+        task.result = returned
+    if task.status in (WAITING, DELAYED, RETRYING):
+        task.to_success()
 
 
 def _ended(one: Try, raised: BaseException | None, before: int) -> Done:
@@ -152,11 +165,7 @@ def _ended(one: Try, raised: BaseException | None, before: int) -> Done:
     try:
         if raised is not None:
             _judge(task, raised)
-            return Done(task, raised, _after_failure(one, raised))
-        if task.result_ttl == 0:
-            return Done(task, None, Ack(lease))
-        result, kept = body.dump_result(task.result), _seconds(task.result_ttl)
-        return Done(task, None, Ack(lease, result, kept))
+        return Done(task, raised, outcome_of(task, lease, raised, one.worker, one.trust))
     except Exception as error:  # a hook left something in the task that nobody can go by
         task.to_failed()
         if raised is None:
@@ -167,14 +176,18 @@ def _ended(one: Try, raised: BaseException | None, before: int) -> Done:
 
 
 def _judge(task: Task, error: BaseException) -> None:
-    """Set the task's error and status by what its try raised, and use up a retry."""
+    """Set the task's error and status by what its try raised, and use up a retry.
+
+    `Task.run` has said that it is delayed, or failed; the `run` of a subclass may not have.
+    """
     task.error = error
     if isinstance(error, Snooze):
-        task.to_delayed()
+        if task.status != DELAYED:
+            task.to_delayed()
     elif task.retries > 0 and not isinstance(error, HOPELESS):
         task.retries -= 1
         task.to_retrying()
-    else:
+    elif task.status in _NOT_FAILED:
         task.to_failed()
 
 
@@ -213,19 +226,24 @@ def _limit(task: Task, seconds: float, lease: Lease, trust: Trust) -> Limit:
         task.retries += 1
 
 
-def _after_failure(one: Try, error: BaseException) -> Outcome:
-    """Say what follows from what a try raised, and the status that this left.
+def outcome_of(
+    task: Task, lease: Lease, error: BaseException | None, worker: str, trust: Trust = OPEN
+) -> Outcome:
+    """Say what follows from a try, by what it raised and the status that this left.
 
     Raises:
         Exception: the task cannot be queued again, or its options make no sense any more.
     """
-    task, lease = one.task, one.lease
+    if error is None:
+        if task.result_ttl == 0:
+            return Ack(lease)
+        return Ack(lease, body.dump_result(task.result), _seconds(task.result_ttl))
     if isinstance(error, Snooze):
         return Defer(lease, wait_after(task, error, lease.attempts))
-    failure = failure_of(error, one.worker)
+    failure = failure_of(error, worker)
     if task.status == RETRYING:
         wait = wait_after(task, error, lease.attempts + 1)
-        return Retry(lease, _again(task, lease, one.trust), wait, failure)
+        return Retry(lease, _again(task, lease, trust), wait, failure)
     return Fail(lease, failure)
 
 

@@ -162,7 +162,8 @@ class Gator:
             BrokerError: it could not be queued.
             Exception: with is_async=False, what the call raised at its last try.
         """
-        return self.push_many([task.to_call(func, *args, **kwargs)])[0]
+        task.to_call(func, *args, **kwargs)  # which a subclass may have return nothing
+        return self.push_many([task])[0]
 
     def push_many(self, tasks: Iterable[Task]) -> list[Task]:
         """Push tasks that `Task.to_call` made ready, in one round trip.
@@ -268,7 +269,7 @@ class Gator:
             Exception: what the task raised, when it failed for good.
         """
         while True:
-            error = execution.attempt(task)
+            error = execution.run_here(task)
             if error is None:
                 return task
             if task.status not in _AGAIN or isinstance(error, KeyboardInterrupt):

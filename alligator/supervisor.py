@@ -16,8 +16,6 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
-from itertools import compress
-from operator import not_
 
 from .backends.base import Backend, Capability, Lease, Outcome, Release
 from .backoff import Backoff
@@ -84,7 +82,7 @@ class Supervisor:
         self._dealer = Dealer(self._children, settings.max_tasks, settings.max_deaths)
         self._client.hurry = lambda: self._signals.hurried
         self._pulse = Pulse(self._client, self._queues, settings.processes)
-        self._broker = Backoff()
+        self._away = Backoff()
         self._starts = Backoff()
         self._heartbeat = Heartbeat(settings.heartbeat_file)
         self._ever_ready = False
@@ -188,7 +186,7 @@ class Supervisor:
 
     def _unsettled(self) -> bool:
         """Whether there is something to say to the broker now."""
-        return bool(self._outcomes) and not self._broker.waiting()
+        return bool(self._outcomes) and not self._away.waiting()
 
     def _deadlines(self) -> Iterator[float]:
         """The monotonic times at which the loop has something to do even if nothing happens."""
@@ -197,8 +195,8 @@ class Supervisor:
         yield self._heartbeat.due
         if self._unsettled():  # dealt, and found no child
             yield 0.0
-        away = self._broker.waiting()
-        yield self._broker.until if away else self._pulse.due_at
+        away = self._away.waiting()
+        yield self._away.until if away else self._pulse.due_at
         if self._missing() and not self._signals.stopping:
             yield self._starts.until
         for until in (self._dealer.quiet_until, self._dealer.postponed, self._dealer.replace_at):
@@ -238,7 +236,7 @@ class Supervisor:
         """Settle what is done and reserve more, in one round trip; then hand it out."""
         rooms = self._rooms()
         limit = sum(rooms.values())
-        if self._broker.waiting() or not (self._outcomes or limit):
+        if self._away.waiting() or not (self._outcomes or limit):
             return
         leases = self._settle(limit)
         if leases is None:
@@ -264,23 +262,24 @@ class Supervisor:
             return None
         self._broker_answered()
         self._pulse.count(self._outcomes, settled.accepted)
-        for outcome in compress(self._outcomes, map(not_, settled.accepted)):
-            log.warning(
-                "lost its lease before it ended; what it did may be done again",
-                extra=about(outcome.lease),
-            )
+        for outcome, accepted in zip(self._outcomes, settled.accepted, strict=True):
+            if not accepted:
+                log.warning(
+                    "lost its lease before it ended; what it did may be done again",
+                    extra=about(outcome.lease),
+                )
         self._outcomes.clear()
         return settled.leases
 
     def _rooms(self) -> dict[Child, int]:
         """How many leases each child may be given now."""
-        if self._signals.stopping or self._broker.waiting():
+        if self._signals.stopping or self._away.waiting():
             return {}
         return self._dealer.rooms()
 
     def _extend(self) -> None:
         due = self._extended + self._client.lease_seconds / 3 <= time.monotonic()
-        if not due or self._broker.waiting():
+        if not due or self._away.waiting():
             return
         held = [lease for child in self._children for lease in child.held.values()]
         if not held:
@@ -307,7 +306,7 @@ class Supervisor:
 
     def _beat(self) -> None:
         """Have operators see this worker, and what it runs."""
-        if not self._pulse.due() or self._broker.waiting():
+        if not self._pulse.due() or self._away.waiting():
             return
         try:
             with self._signals.talking():
@@ -317,18 +316,18 @@ class Supervisor:
 
     def _leave(self) -> None:
         self._signals.hang_up_within(LAST_WORDS)
-        if not self._broker.failures:  # or it has been asked often enough
+        if not self._away.failures:  # or it has been asked often enough
             with suppress(BrokerError), self._signals.talking():
                 self._pulse.leave()
         with suppress(BrokerError), self._signals.talking():
             self._client.close()
 
     def _broker_answered(self) -> None:
-        if self._broker.reset():
+        if self._away.reset():
             log.warning("the broker is back")
 
     def _step_back(self, error: BrokerError) -> None:
-        if self._broker.again():
+        if self._away.again():
             log.warning("waiting for the broker: %s", error)
 
     # -- the children's lives -------------------------------------------------------------------
@@ -423,7 +422,7 @@ class Supervisor:
         left = len(self._outcomes)
         try:
             # A broker that does not answer has been asked often enough.
-            if self._outcomes and not self._broker.failures:
+            if self._outcomes and not self._away.failures:
                 self._signals.hang_up_within(LAST_WORDS)
                 with self._signals.talking():
                     self._client.settle(self._outcomes)

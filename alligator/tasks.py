@@ -22,15 +22,18 @@ from .utils import DottedPath, dotted_path
 
 Hook = Callable[..., Any]
 
-#: What every body has.
-_REQUIRED = {"task_id", "retries", "async"}
+#: How a try waits for a coroutine.
 Finish = Callable[[Coroutine[Any, Any, Any]], Awaitable[Any]]
+
 #: The options of a task that name functions.
 HOOKS = ("on_start", "on_success", "on_error")
 
+#: What every body has.
+_REQUIRED = {"task_id", "retries", "async"}
 
-#: Options that are left out. Such a one need not be looked at, and most are.
-_NONE, _NO_TIME = 0, 0.0
+#: What stands for an option that was left out, as most are: `is` tells that it need not be looked
+#: at.
+_LEFT_OUT, _NO_TIME = 0, 0.0
 
 
 class Task:
@@ -97,7 +100,7 @@ class Task:
             is_async = _reserved_async(reserved)
         self.task_id = new_id() if task_id is None else task_id
         self.retries = 0
-        if retries is not _NONE:
+        if retries is not _LEFT_OUT:
             self.retries = whole("retries", at_least_zero("retries", retries))
         self.is_async = bool(is_async)
         self.on_start = on_start
@@ -106,7 +109,7 @@ class Task:
         self.depends_on = () if depends_on is None else _task_ids(depends_on)
         undelayed = delay_by is None and delay_until is None
         self.delay_until = None if undelayed else _delay(delay_by, delay_until)
-        self.priority = 0 if priority is _NONE else whole("priority", priority)
+        self.priority = 0 if priority is _LEFT_OUT else whole("priority", priority)
         self.timeout = None if timeout is None else _timeout(timeout)
         self.backoff: AnyBackoff = 0.0 if backoff is _NO_TIME else checked(backoff)
         self.unique = unique
@@ -118,7 +121,6 @@ class Task:
         self.queued = True
         self.result: Any = None
         self.error: BaseException | None = None
-        self._raised: BaseException | None = None
         self.func: Callable[..., Any] | None = None
         self.func_args: tuple[Any, ...] = ()
         self.func_kwargs: dict[str, Any] = {}
@@ -268,9 +270,10 @@ class Task:
             Snooze: the call, or a hook, asked to be run later.
             Whatever else the call, on_start or on_success raised, once on_error was told.
         """
-        to_end(self._try(time_limit(self.timeout), on_a_loop_of_its_own))
-        if self._raised is not None:
-            raise self._raised
+        raised: list[BaseException] = []
+        to_end(self._try(time_limit(self.timeout), on_a_loop_of_its_own, raised))
+        if raised:
+            raise raised[0]
         return self.result
 
     async def run_async(self, most: float | None = None) -> Any:
@@ -282,49 +285,55 @@ class Task:
         from .loop import limit_on_loop  # and with it asyncio
 
         seconds = min(filter(None, (self.timeout, most)), default=None)
-        await self._try(limit_on_loop(seconds), lambda coroutine: coroutine)
-        if self._raised is not None:
-            raise self._raised
+        raised: list[BaseException] = []
+        await self._try(limit_on_loop(seconds), lambda coroutine: coroutine, raised)
+        if raised:
+            raise raised[0]
         return self.result
 
     async def _try(
         self,
         limit: AbstractContextManager[None],
         finish: Finish,
+        raised: list[BaseException],
     ) -> None:
-        """Run one try and keep what was raised: a StopIteration could not be raised out of a
-        coroutine, and to return it would cost each try one.
+        """Run one try.
 
         Args:
             limit: the try's time limit.
             finish: how to wait for a coroutine.
+            raised: gets what was raised: a StopIteration could not be raised out of a coroutine,
+                and whatever one returns takes a StopIteration.
         """
-        self._raised = None
         if self.func is None:
-            self._raised = InvalidTask(
-                f"task {self.task_id!r} has nothing to call; use to_call first"
-            )
+            nothing = f"task {self.task_id!r} has nothing to call; use to_call first"
+            raised.append(InvalidTask(nothing))
             return
         try:
             with limit:
-                if self.on_start is not None:
-                    await self._call_hook("on_start", finish)
+                if self.on_start is not None and (
+                    error := await self._call_hook("on_start", finish)
+                ):
+                    raise error
                 result = self.func(*self.func_args, **self.func_kwargs)
                 if result is not None and isinstance(result, Coroutine):
                     result = await finish(result)
                 self.result = result
                 self.to_success()
-                if self.on_success is not None:
-                    await self._call_hook("on_success", finish, result)
-        except Snooze as error:
+                if self.on_success is not None and (
+                    error := await self._call_hook("on_success", finish, result)
+                ):
+                    raise error
+        except Snooze as snooze:
             self.to_delayed()
-            self._raised = error
+            raised.append(snooze)
         except BaseException as error:
             self.to_failed()
             await self._tell(error, finish)
-            self._raised = error
+            raised.append(error)
 
-    async def _call_hook(self, name: str, finish: Finish, *args: Any) -> None:
+    async def _call_hook(self, name: str, finish: Finish, *args: Any) -> BaseException | None:
+        """Call a hook and return what it raised, which may be a StopIteration, too."""
         try:
             returned = getattr(self, name)(self, *args)
             if isinstance(returned, Coroutine):
@@ -332,16 +341,18 @@ class Task:
         except BaseException as error:
             # Whoever reads of it should not look for the mistake in the call itself.
             error.add_note(f"raised by the {name} hook")
-            raise
+            return error
+        return None
 
     async def _tell(self, error: BaseException, finish: Finish) -> None:
         if self.on_error is None:
             return
-        try:
-            await self._call_hook("on_error", finish, error)
-        except Exception as second:
+        second = await self._call_hook("on_error", finish, error)
+        if isinstance(second, Exception):
             # The task's own error is the one that counts; the hook's stays with it.
             error.add_note(f"its on_error hook raised {type(second).__name__}: {second}")
+        elif second is not None:
+            raise second
 
 
 # Of our own, as a program may seed the module's; and no secret is made of it. A forked child must

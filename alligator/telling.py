@@ -1,5 +1,5 @@
-"""The words of a worker's log for what became of a task, and what a supervisor's says of one that
-it only holds: the fields of a try's own line."""
+"""The fields of a log line about a task, and the words for what became of it: in a child's own line
+of a try, and in a supervisor's of a task that it only holds."""
 
 from __future__ import annotations
 

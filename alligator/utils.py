@@ -38,6 +38,11 @@ class DottedPath:
     def __str__(self) -> str:
         return f"{self.module}.{self.name}"
 
+    @property
+    def __name__(self) -> str:
+        """The function's own name, as the function itself has it."""
+        return self.name.rpartition(".")[2]
+
     def resolve(self) -> Callable[..., Any]:
         """Import the target.
 

@@ -32,6 +32,10 @@ log = logging.getLogger("alligator.worker")
 _SETTLING_IN = 0.2
 
 
+#: Seconds of the shortest idle wait: without one a processor would spin.
+SHORTEST_NAP = 0.01
+
+
 class Worker:
     """Consumes queues in this process; `gator worker` runs many processes of the kind.
 
@@ -54,7 +58,8 @@ class Worker:
             max_tasks: how many tasks to run before `run_forever` returns; 0 is no limit.
             to_consume: a queue, or queues in order of preference. Left at ALL, it is the Gator's
                 own queue, which is ALL too unless you gave it another; ["all"] is that one always.
-            nap_time: seconds an idle wait lasts at most. There is none while tasks are ready.
+            nap_time: seconds an idle wait lasts at most; 0.01 when it is less. There is none while
+                tasks are ready, and a push ends it.
             allow: patterns of the dotted paths that may run here; left out, its Gator's.
             max_deaths: a task that so many workers died with is not run: it fails. 1 is taken for
                 2: a worker that died may have held a task that it had not begun.
@@ -100,9 +105,9 @@ class Worker:
         """Say on stdout that the worker stops."""
         print(f"{self.ident()} stopping after {self.tasks_complete} tasks.", flush=True)
 
-    def result(self, value: Any) -> None:
+    def result(self, result: Any) -> None:
         """Print what a task returned on stdout."""
-        print(value, flush=True)
+        print(result, flush=True)
 
     # -- what it does -------------------------------------------------------------------------
 
@@ -190,7 +195,8 @@ class Worker:
         while not self._finished():
             try:
                 if not self.check_and_run_task() and not self._finished():
-                    self.gator.client.wait(self._queues, self.nap_time, wake.fileno())
+                    nap = max(self.nap_time, SHORTEST_NAP)
+                    self.gator.client.wait(self._queues, nap, wake.fileno())
                 reached = True
                 if away.reset():
                     log.warning("the broker is back")

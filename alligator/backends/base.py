@@ -711,10 +711,11 @@ class Backend(abc.ABC):
         return counts.waiting + counts.delayed + counts.retrying + counts.blocked
 
     def push(
-        self, queue_name: str, task_id: str, data: bytes, delay_until: float | None = None
+        self, queue_name: str, task_id: str, data: bytes | str, delay_until: float | None = None
     ) -> str:
         """Queue one task and return its id."""
-        return self.push_many(queue_name, [Entry(task_id, data, delay_until)])[0].task_id
+        body = data.encode() if isinstance(data, str) else data
+        return self.push_many(queue_name, [Entry(task_id, body, delay_until)])[0].task_id
 
     def pop(self, queue_name: str) -> bytes | None:
         """Remove the next task that is ready and return its body."""
@@ -728,8 +729,8 @@ class Backend(abc.ABC):
     def _take(self, leases: Sequence[Lease]) -> bytes | None:
         if not leases:
             return None
-        # An Ack would free the tasks that depend on this one, which has not run yet: five-verb
-        # users run it next and accept at-most-once, so this is the moment it counts as done.
+        # This frees the tasks that depend on this one, which has not run yet: five-verb users run
+        # it next and accept at-most-once, so this is the moment it counts as done.
         self.settle([Ack(leases[0])])
         return leases[0].body
 

@@ -47,19 +47,21 @@ class FiveVerbBackend(Backend):
         if any(entry.priority for entry in entries):
             raise UnsupportedByBroker(f"{self.broker} cannot order tasks by priority")
         return [
-            Receipt(
-                self.verbs.push(queue_name, entry.task_id, entry.body, entry.delay_until)
-                or entry.task_id,
-                True,
-            )
+            Receipt(self._push(queue_name, entry.task_id, entry.body, entry.delay_until), True)
             for entry in entries
         ]
+
+    def _push(self, queue: str, task_id: str, body: bytes, due: float | None) -> str:
+        # In 2015 no backend knew of a delay: one that does not need not, until a task has it.
+        later = () if due is None else (due,)
+        return self.verbs.push(queue, task_id, body, *later) or task_id
 
     def reserve(self, queues: Sequence[str], limit: int) -> list[Lease]:
         leases: list[Lease] = []
         for queue in queues:
             while len(leases) < limit and (body := self.verbs.pop(queue)) is not None:
-                # The id is in the body, which only the task's class can read: see execution.run.
+                # Its id is in the body, which only the task's class can read: see
+                # execution.prepare.
                 leases.append(Lease(queue, "", _bytes(body), ""))
         return leases
 
@@ -70,10 +72,10 @@ class FiveVerbBackend(Backend):
             lease = outcome.lease
             if isinstance(outcome, Retry):
                 due = time.time() + outcome.delay if outcome.delay else None
-                self.verbs.push(lease.queue, lease.task_id, outcome.body, due)
+                self._push(lease.queue, lease.task_id, outcome.body, due)
             elif isinstance(outcome, Release | Defer):
                 due = time.time() + outcome.delay if isinstance(outcome, Defer) else None
-                self.verbs.push(lease.queue, lease.task_id, lease.body, due)
+                self._push(lease.queue, lease.task_id, lease.body, due)
         # Nothing is reserved on the way: what is popped here and then not run would be lost.
         return Settled([True] * len(outcomes), [])
 

@@ -7,7 +7,6 @@ import math
 import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
-from operator import itemgetter
 from typing import Any, TypeVar
 
 from .base import (
@@ -35,8 +34,8 @@ MAX_MENDED = 500
 #: A Unix time in the year 2255: sorted sets hold microseconds exactly up to there.
 FAR = 9_000_000_000.0
 
-# The header that prelude.lua packs before a body: sequence (6 bytes), time of push in ms (6),
-# priority (2), attempts (3), finished deliveries (3), then the queue's name and a NUL.
+# The header that the scripts pack before a body (HEADER of prelude.lua): sequence (6 bytes), time
+# of push in ms (6), priority (2), attempts (3), finished deliveries (3), queue, NUL.
 _PUSHED_AT = struct.Struct("<6xIH")
 _COUNTS = struct.Struct("<12xhHBHB")
 _HEADER_SIZE = _COUNTS.size
@@ -47,8 +46,8 @@ _is_foreign = re.compile("~0x((?:[0-9a-f]{2})*)").fullmatch
 #: What begins a UUID of 17 bytes, and no text.
 _MARK = b"\xff"
 
-#: The five groups of a UUID in the digits of these bytes.
-_parts_of = itemgetter(*map(slice, (2, 10, 14, 18, 22), (10, 14, 18, 22, 34)))
+#: What stands for true in a string of flags.
+_YES = ord("1")
 
 
 def write_id(task_id: str) -> bytes:
@@ -73,7 +72,8 @@ def read_id(kept: bytes) -> str:
     digits: from any bytes there is a way back to the very same, so any task can be settled.
     """
     if len(kept) == 17 and kept.startswith(_MARK):
-        return "-".join(_parts_of(kept.hex()))
+        digits = kept.hex()
+        return f"{digits[2:10]}-{digits[10:14]}-{digits[14:18]}-{digits[18:22]}-{digits[22:]}"
     try:
         task_id = kept.decode()
     except UnicodeDecodeError:
@@ -159,7 +159,7 @@ def in_chunks(tasks: Sequence[_T]) -> Iterator[Sequence[_T]]:
 
 def read_flags(answer: bytes) -> list[bool]:
     """Read a string of 1 and 0."""
-    return list(map(ord("1").__eq__, answer))
+    return [mark == _YES for mark in answer]
 
 
 def _read_header(value: bytes) -> tuple[int, int, int, int]:

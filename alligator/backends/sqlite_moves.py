@@ -42,6 +42,9 @@ HELD = "seq = ? AND lease = ? AND id = ?"
 
 Held = tuple[int, int, str]
 
+#: Outcomes after which the file still has the task.
+_Kept = Retry | Fail | Release | Defer
+
 
 class Holder(NamedTuple):
     """Who takes leases: the life they end with, and the name to show."""
@@ -235,16 +238,14 @@ class Moves:
             if kind is Ack:
                 accepted += self._ack(cast(list[Ack], list(alike)))
             else:
-                accepted += [self._end(outcome) for outcome in alike]
+                accepted += [self._keep(cast(_Kept, outcome)) for outcome in alike]
         return accepted
 
-    def _end(self, outcome: Outcome) -> bool:
+    def _keep(self, outcome: _Kept) -> bool:
         held = held_by(outcome.lease)
         if held is None:
             return False
         match outcome:
-            case Ack():
-                return self._ack([outcome])[0]
             case Retry():
                 return self._retry(held, outcome)
             case Fail():
@@ -255,7 +256,7 @@ class Moves:
                 return self._defer(held, outcome)
 
     def _ack(self, acks: Sequence[Ack]) -> list[bool]:
-        accepted = self._remove_held([held_by(ack.lease) for ack in acks])
+        accepted = self._remove([held_by(ack.lease) for ack in acks])
         done = list(compress(acks, accepted))
         for queue, number in Counter(ack.lease.queue for ack in done).items():
             self.ledger.done(queue, number)
@@ -272,17 +273,17 @@ class Moves:
                 self._free_dependents(ack.lease.task_id)
         return accepted
 
-    def _remove_held(self, leases: Sequence[Held | None]) -> list[bool]:
-        """Remove the tasks of leases that hold; return for each whether it did."""
+    def _remove(self, tasks: Sequence[Held | None]) -> list[bool]:
+        """Remove tasks whose leases hold; return for each whether its did."""
         remove = f"DELETE FROM tasks WHERE {HELD}"
-        removed = [True] * len(leases)
+        removed = [True] * len(tasks)
         self.connection.execute("SAVEPOINT removing")
         # In one call they are removed more quickly, but that only says how many there were.
-        if self.connection.executemany(remove, filter(None, leases)).rowcount < len(leases):
+        if self.connection.executemany(remove, filter(None, tasks)).rowcount < len(tasks):
             self.connection.execute("ROLLBACK TO removing")
             removed = [
-                held is not None and self.connection.execute(remove, held).rowcount > 0
-                for held in leases
+                task is not None and self.connection.execute(remove, task).rowcount > 0
+                for task in tasks
             ]
         self.connection.execute("RELEASE removing")
         return removed

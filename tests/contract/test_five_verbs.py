@@ -22,6 +22,11 @@ def test_what_is_pushed_is_popped_once_in_order(client: Backend) -> None:
     assert client.queues() == []
 
 
+def test_a_body_may_be_pushed_as_text(client: Backend) -> None:
+    client.push("all", "id", '"ž"')
+    assert client.pop("all") == '"ž"'.encode()
+
+
 def test_a_task_is_got_by_the_id_that_push_returned(client: Backend) -> None:
     ids = [client.push("all", f"id-{number}", b"%d" % number) for number in range(3)]
 

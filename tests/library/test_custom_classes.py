@@ -8,11 +8,11 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import pytest
 
-from alligator import CANCELED, RETRYING, SUCCESS, Gator, Task, Worker
+from alligator import CANCELED, DELAYED, FAILED, RETRYING, SUCCESS, Gator, Task, Worker
 from alligator.backends.base import Ack, Capability, FiveVerbs, State
 from alligator.exceptions import InvalidName, UndecodableTask, UnsupportedByBroker
 
@@ -103,6 +103,55 @@ def test_a_task_class_may_have_options_of_its_own() -> None:
     assert (finished.label, finished.retries, finished.result) == ("urgent", 1, 3)
 
 
+class Doubled(Task):
+    """A task whose run is its own affair."""
+
+    def run(self) -> Any:
+        assert self.func is not None
+        return 2 * self.func(*self.func_args)
+
+
+class Announced(Task):
+    """A task that returns nothing from `to_call`, and notes each status."""
+
+    said: ClassVar[list[str]] = []
+
+    def to_call(self, func: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:  # type: ignore[override]
+        super().to_call(func, *args, **kwargs)
+
+    def to_failed(self) -> None:
+        super().to_failed()
+        self.said.append("failed")
+
+    def to_delayed(self) -> None:
+        super().to_delayed()
+        self.said.append("delayed")
+
+
+def test_what_a_run_of_ones_own_returns_is_the_result(capsys: pytest.CaptureFixture[str]) -> None:
+    with Gator("locmem://", task_class=Doubled) as gator:
+        task = gator.options(result_ttl=60).task(tasks.add, 1, 2)
+        Worker(gator, max_tasks=1).run_forever()
+        assert capsys.readouterr().out.splitlines()[1] == "6"
+        assert gator.wait(task) == 6
+        here = gator.options(is_async=False).task(tasks.add, 3, 4)
+        assert (here.status, here.result) == (SUCCESS, 14)
+
+
+@pytest.mark.parametrize(
+    ("call", "said", "status"),
+    [(tasks.fail, "failed", FAILED), (tasks.snooze_in_hook, "delayed", DELAYED)],
+)
+def test_each_status_is_said_once(call: Callable[..., Any], said: str, status: int) -> None:
+    with Gator("locmem://", task_class=Announced) as gator:
+        gator.task(call, 1)
+        Announced.said.clear()
+        (lease,) = gator.client.reserve(["all"], 1)
+        done = gator.run_lease(lease)
+    assert done.task is not None
+    assert (Announced.said, done.task.status) == ([said], status)
+
+
 # -- backends: five verbs, and nothing else -------------------------------------------------------
 
 
@@ -188,6 +237,20 @@ def test_worker_works_with_five_verbs(
     assert Worker(verbs, max_tasks=6).run_forever() == 0
     assert verbs.len() == 0
     assert capsys.readouterr().out.splitlines()[1:-1] == ["3", "done at try 2"]
+
+
+def test_a_backend_of_2015_that_knows_no_delay_does_until_a_task_has_one() -> None:
+    class Undelayed(FiveVerbQueue):
+        def push(self, queue_name: str, task_id: str, data: bytes) -> str:  # type: ignore[override]
+            return super().push(queue_name, task_id, data)
+
+    with Gator("any://", backend_class=Undelayed) as gator:
+        gator.task(tasks.add, 1, 2)
+        finished = gator.pop()
+        assert finished is not None
+        assert finished.result == 3
+        with pytest.raises(TypeError):
+            gator.options(delay_by=60).task(tasks.add, 1, 2)
 
 
 def test_a_delay_reaches_five_verbs(verbs: Gator) -> None:

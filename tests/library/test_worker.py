@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -37,6 +38,21 @@ def running(worker: Worker) -> Iterator[list[int]]:
         worker.interrupt()
         thread.join(20)
         assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("nap_time", [0, -1.0])
+def test_an_idle_worker_waits_even_if_it_was_told_to_nap_for_no_time(nap_time: float) -> None:
+    class Timed(Client):
+        waits: ClassVar[list[float]] = []
+
+        def wait(self, queues: Sequence[str], timeout: float, wake_on: int | None = None) -> None:
+            self.waits.append(timeout)
+            super().wait(queues, timeout, wake_on)
+
+    gator = Gator("locmem://", backend_class=Timed)
+    with gator, running(Worker(gator, nap_time=nap_time)):
+        eventually(lambda: len(Timed.waits) > 1, "it waits")
+    assert min(Timed.waits) > 0
 
 
 # -- what it says ---------------------------------------------------------------------------------

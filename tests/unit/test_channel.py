@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from alligator.backends.base import Ack, Defer, Fail, Failure, Lease, Outcome, Retry
 from alligator.channel import (
-    MAX_PERMITS,
     FrameReader,
     Permits,
     frame,
@@ -19,6 +18,7 @@ from alligator.channel import (
     pack_outcome,
     unpack_outcome,
 )
+from alligator.children import MOST_AHEAD
 
 
 def make_permits() -> Permits:
@@ -96,8 +96,8 @@ def test_a_permit_that_comes_early_is_kept_for_its_lease(permits: Permits) -> No
 
 def test_the_pipe_holds_the_most_permits_without_blocking(permits: Permits) -> None:
     os.set_blocking(permits.writing, False)
-    permits.give(range(1, MAX_PERMITS + 1))
-    assert permits.take_all() == list(range(1, MAX_PERMITS + 1))
+    permits.give(range(1, MOST_AHEAD + 1))
+    assert permits.take_all() == list(range(1, MOST_AHEAD + 1))
 
 
 def test_no_permit_comes_once_the_other_end_is_closed() -> None:

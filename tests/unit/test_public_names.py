@@ -76,6 +76,14 @@ def test_the_signatures_are_the_documented_ones() -> None:
     }
 
 
+def test_what_subclasses_override_has_the_documented_signatures() -> None:
+    worker = alligator.Worker
+    assert [*names_and_defaults(worker.result)] == ["self", "result"]
+    for method in (worker.ident, worker.starting, worker.stopping, worker.interrupt):
+        assert [*names_and_defaults(method)] == ["self"]
+    assert [*names_and_defaults(alligator.Task.run)] == ["self"]
+
+
 def test_every_error_is_an_alligator_exception() -> None:
     errors = [value for value in vars(exceptions).values() if inspect.isclass(value)]
     assert len(errors) > 10

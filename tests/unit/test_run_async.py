@@ -166,7 +166,52 @@ def test_a_stop_iteration_stays_one() -> None:
     task = Task().to_call(tasks.stop_iteration)
     with pytest.raises(StopIteration):
         task.run()
-    assert isinstance(execution.attempt(task), StopIteration)
+    assert isinstance(execution.run_here(task), StopIteration)
+
+
+@pytest.mark.parametrize("hook", ["on_start", "on_success"])
+def test_a_stop_iteration_of_a_hook_stays_one_too(hook: str) -> None:
+    task = Task().to_call(tasks.nothing)
+    setattr(task, hook, tasks.stop_iteration)
+    with pytest.raises(StopIteration) as caught:
+        task.run()
+    assert caught.value.__notes__ == [f"raised by the {hook} hook"]
+
+
+def test_a_stop_iteration_of_on_error_is_noted_beside_the_task_s_own_error() -> None:
+    task = Task(on_error=tasks.stop_iteration).to_call(tasks.fail)
+    with pytest.raises(ValueError, match="no such user") as caught:
+        task.run()
+    assert caught.value.__notes__ == ["its on_error hook raised StopIteration: "]
+
+
+def test_a_task_that_runs_twice_at_once_raises_in_each_thread_what_its_run_did() -> None:
+    begun, failed = threading.Event(), threading.Event()
+
+    def call() -> None:
+        if threading.current_thread() is good:
+            begun.set()
+            assert failed.wait(20)
+        else:
+            assert begun.wait(20)
+            raise ValueError("the other one")
+
+    task = Task().to_call(call)
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            task.run()
+        except BaseException as error:
+            errors.append(error)
+
+    good = threading.Thread(target=run)
+    good.start()
+    with pytest.raises(ValueError, match="the other one"):
+        task.run()
+    failed.set()
+    good.join()
+    assert errors == []
 
 
 @pytest.mark.parametrize(

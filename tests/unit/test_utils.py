@@ -120,6 +120,11 @@ def test_a_path_is_read_and_shown_without_importing() -> None:
     assert str(path) == "no.such.package.job"
 
 
+def test_a_path_has_the_name_of_its_function() -> None:
+    assert DottedPath("tests.tasks", "Mail.send").__name__ == tasks.Mail.send.__name__
+    assert DottedPath.__name__ == "DottedPath"
+
+
 def test_calling_a_path_calls_its_target() -> None:
     assert DottedPath.parse("tests.tasks.add")(1, b=2) == 3
     assert DottedPath.parse("tests.tasks.Mail.send")("Ann") == "sent to Ann"
