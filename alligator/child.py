@@ -33,7 +33,7 @@ from .limits import Limit
 from .redaction import learn
 from .slots import Slots
 from .tasks import Task
-from .telling import WORDS
+from .telling import WORDS, call_in
 from .trust import Trust
 from .utils import DottedPath, import_module
 
@@ -294,7 +294,7 @@ def _log(done: execution.Done, seconds: float) -> None:
         message,
         extra={
             "task_id": lease.task_id,
-            "task": done.task.name if done.task else None,
+            "task": done.task.name if done.task else call_in(lease.body) or None,
             "queue": lease.queue,
             "seconds": seconds,
             "outcome": WORDS[type(done.outcome)],

@@ -106,10 +106,10 @@ class Supervisor:
         names = ", ".join(self._queues)
         with ExitStack() as stack:
             stack.enter_context(self._signals)
-            # Not before: whoever reads this may send a signal.
-            log.info("consuming %s on %s, processes: %d", names, version, self._settings.processes)
             if self._settings.reload:
                 stack.enter_context(watching(self._settings.imports, self._signals.ask_to_reload))
+            # Not before: whoever reads this may send a signal.
+            log.info("consuming %s on %s, processes: %d", names, version, self._settings.processes)
             self._selector.register(self._signals, selectors.EVENT_READ)
             self._heartbeat.ready()
             try:

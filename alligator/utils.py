@@ -142,7 +142,7 @@ def _plainly(path: DottedPath) -> object:
 
 def _path_to(func: Callable[..., Any]) -> DottedPath:
     if not callable(func):
-        raise NotImportable(f"{func!r} is of type {type(func).__name__} and cannot be called")
+        raise NotImportable(_not_called(func))
     path = DottedPath(determine_module(func), determine_name(func))
     if path.module == "__main__":
         raise NotImportable(
@@ -231,8 +231,7 @@ def import_attr(
             found = getattr(found, name)
         except AttributeError as error:
             raise UnknownCallableError(
-                f"{module_name!r} has no {attr_name!r}; was it renamed, or is the worker running "
-                "older code?"
+                f"{module_name!r} has no {attr_name!r}; was it renamed, or is older code running?"
             ) from error
     return found
 
@@ -256,6 +255,11 @@ def _itself_missing(error: UnknownModuleError, path: str) -> bool:
     """Whether `path`, or a parent of it, is no module: not that one it imports is missing."""
     cause = error.__cause__
     return isinstance(cause, ModuleNotFoundError) and f"{path}.".startswith(f"{cause.name}.")
+
+
+def _not_called(value: object) -> str:
+    hint = "; pass the function itself" if isinstance(value, str) else ""
+    return f"{value!r} is of type {type(value).__name__} and cannot be called{hint}"
 
 
 def _no_path(func: object, reason: str) -> str:

@@ -248,7 +248,10 @@ def _summary(session: Session, source: Source, done: Progress) -> int:
         "invalid": done.invalid,
     }
     if source.print_ids:
-        session.out.note(", ".join(f"{count} {what}" for what, count in counts.items()))
+        read = "1 line" if done.lines == 1 else f"{done.lines} lines"
+        session.out.note(
+            f"{read}, {done.queued} queued, {done.already} already, {done.invalid} invalid"
+        )
     else:
         with read_or_not():
             session.out.record(counts, unasked="json")

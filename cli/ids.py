@@ -13,6 +13,7 @@ from alligator.backends.base import Backend, Capability
 
 from .completing import task_ids
 from .selection import Filter, chosen_states, records
+from .types import given_id
 
 #: Seconds that may be spent on ids that begin as a wrong one does, and how many are told.
 PATIENCE = 0.25
@@ -30,7 +31,7 @@ def id_arguments(command: F) -> F:
             metavar="FILE",
             help="Ids from a file, one a line; - is standard input.",
         ),
-        click.argument("ids", nargs=-1, metavar="[ID]...", shell_complete=task_ids),
+        click.argument("ids", type=given_id, nargs=-1, metavar="[ID]...", shell_complete=task_ids),
     ):
         command = option(command)
     return command

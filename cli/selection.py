@@ -16,7 +16,7 @@ from alligator.constants import ALL
 
 from .completing import queue_names, words
 from .suggest import did_you_mean
-from .types import STATES, duration, queue_name, state
+from .types import STATES, duration, queue_name, some_text, state
 from .views import last_error, payload_of
 
 #: Records asked for at once while a filter, or no limit, is set.
@@ -111,8 +111,12 @@ def filter_options(command: F) -> F:
         click.option(
             "--older-than", type=duration, metavar="AGE", help="Pushed longer ago than this: 5m."
         ),
-        click.option("--error", metavar="TEXT", help="The last error has this text in it."),
-        click.option("--task", metavar="GLOB", help="The dotted path: 'app.tasks.*'."),
+        click.option(
+            "--error", type=some_text, metavar="TEXT", help="The last error has this text in it."
+        ),
+        click.option(
+            "--task", type=some_text, metavar="GLOB", help="The dotted path: 'app.tasks.*'."
+        ),
     ):
         command = option(command)
     return command

@@ -14,7 +14,7 @@ TOLD = 10
 REASONS = {
     Mended.MISSING: "no queue has it",
     Mended.RUNNING: "a worker is running it",
-    Mended.WAITING: "it is waiting already",
+    Mended.WAITING: "waiting already",
     Mended.UNVERIFIED: "it was altered, or signed with a secret that is not known here",
 }
 
@@ -64,7 +64,7 @@ class Tally:
     def left_alone(self, answer: Mended) -> str:
         """Say how many were left alone for this reason; "" for none."""
         count = self.left.get(answer)
-        return f"{tasks(count)} left alone: {REASONS[answer]}" if count else ""
+        return left_alone(count, answer) if count else ""
 
     def refusals(self) -> str:
         """List those that are not as was wished, each on a line of its own, the first ones."""
@@ -72,6 +72,11 @@ class Tally:
         return "".join(f"\n  {each}" for each in self.told) + (
             f"\n  and {more} more" if more else ""
         )
+
+
+def left_alone(count: int, answer: Mended) -> str:
+    """Say how many tasks were left alone, and why."""
+    return f"{tasks(count)} left alone: {REASONS[answer]}"
 
 
 def tasks(count: int) -> str:

@@ -80,6 +80,14 @@ def size(text: str) -> int:
     return int(float(found[1]) * 1024 ** "_KMG".index(found[2].upper() or "_"))
 
 
+def memory(text: str) -> int:
+    """Read the bytes that a process may have, which has a few million from the start."""
+    found = size(text)
+    if 0 < found < 1 << 20:
+        raise click.BadParameter(f"{text} is less than any process has; write 300M or 1.5G")
+    return found
+
+
 def when(text: str) -> float:
     """Read a time as Unix time: RFC 3339, an ISO date or date-time in local time, or Unix time."""
     text = str(text).strip()
@@ -170,6 +178,21 @@ def queue_name(text: str) -> str:
         check_name("queue name", text)
     except InvalidName as error:
         raise click.BadParameter(str(error)) from error
+    return text
+
+
+def some_text(text: str) -> str:
+    """Read a text that says something. An empty one comes of a shell's variable that is not set,
+    and left out it would mean another thing."""
+    if not text:
+        raise click.BadParameter("it is empty; give a value, or leave the option out")
+    return text
+
+
+def given_id(text: str) -> str:
+    """Read a task's id."""
+    if not text:  # of a push that failed, say: to a wait, "gone" would pass for done
+        raise click.BadParameter("it is empty; give the id that push printed")
     return text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from alligator import body
@@ -34,6 +35,11 @@ TASK_COLUMNS = Columns(
     brief=("id", "queue", "state", "task", "args", "kwargs", "due", "worker", "error"),
     long={"error": 34, "task": 16, "args": 10, "queue": 12, "kwargs": 10},
     optional=("due", "args", "queue", "worker", "kwargs"),
+)
+
+#: The same, where the queue is one of several: the table of a narrow terminal has it, too.
+WITH_QUEUE = replace(
+    TASK_COLUMNS, optional=tuple(name for name in TASK_COLUMNS.optional if name != "queue")
 )
 
 #: What `details_of` gives.

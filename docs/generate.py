@@ -59,8 +59,8 @@ def _options(command: Command, context: click.Context) -> list[tuple[str, str]]:
 
 
 def _globals() -> list[tuple[str, str]]:
-    context = click.Context(app, info_name="gator")
-    options = [param for param in app.params if isinstance(param, click.Option)]
+    context = click.Context(app, info_name="gator", **app.context_settings)
+    options = [param for param in app.get_params(context) if isinstance(param, click.Option)]
     return [record for option in options if (record := option.get_help_record(context))]
 
 
@@ -80,7 +80,7 @@ def _reference() -> str:
         "# Commands\n",
         "Every command with its options, generated from the commands themselves. The rules that "
         "they share, exit codes and output formats are in [the command line](cli.md).\n",
-        "Options of every command:\n",
+        "Options of every command, but for `--version`, which is that of `gator` itself:\n",
         _table(_globals()),
     ]
     for name in COMMANDS:
@@ -144,11 +144,15 @@ def _page(name: str) -> str:
         ".SH DESCRIPTION",
         _roff(first),
     ]
+    if aliases := [alias for alias, of in ALIASES.items() if of == name]:
+        more.append(f"Also called {', '.join(aliases)}.")
     for text in more:
         lines += [".PP", _roff(text)]
     if rows := _options(command, context):
         lines.append(".SH OPTIONS")
         lines += _roff_options(rows)
+    if command.fields:
+        lines += [".SH FIELDS", _roff(", ".join(command.fields))]
     lines += [".SH EXAMPLES", ".nf", _roff(command.examples.strip()), ".fi"]
     return "\n".join([*lines, ".SH SEE ALSO", r"\fBgator\fR(1)"]) + "\n"
 

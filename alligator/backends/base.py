@@ -623,6 +623,8 @@ class Backend(abc.ABC):
                 self.require(Capability.UNIQUE)
             if entry.depends_on:
                 self.require(Capability.DEPENDENCIES)
+                if "" in entry.depends_on:
+                    raise InvalidTask("an id in depends_on is empty; give the id of a task")
             if not MIN_PRIORITY <= entry.priority <= MAX_PRIORITY:
                 raise InvalidTask(
                     f"priority {entry.priority} is outside {MIN_PRIORITY} to {MAX_PRIORITY}"

@@ -28,14 +28,14 @@ def examine(stats: Mapping[str, str]) -> list[Finding]:
             "Start beanstalkd with -b FOLDER.",
         )
     else:
-        detail = "a log; a crash of the machine may lose what was acknowledged just before"
+        detail = "a log; unless with -f 0, a crash of the machine may lose the newest tasks"
         persistence = Finding("persistence", True, detail)
     if stats["draining"] == "true":
-        draining = Finding("draining", False, "the server takes no new tasks", "Start it anew.")
+        taking = Finding("takes tasks", False, "the server takes no new tasks", "Start it anew.")
     else:
-        draining = Finding("draining", True, "the server takes new tasks")
+        taking = Finding("takes tasks", True, "the server takes new tasks")
     limit = Finding("size of a task", True, f"{stats['max-job-size']} bytes at most")
-    return [persistence, draining, limit]
+    return [persistence, taking, limit]
 
 
 def queues(connection: Connection) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from alligator.backends.base import Record, State
+from alligator.backends.base import Mended, Record, State
 from alligator.gator import Gator
 
 from ..backup import Backup
@@ -29,7 +29,7 @@ from ..selection import (
     records,
 )
 from ..session import Session, pass_session
-from ..tally import Tally
+from ..tally import Tally, left_alone
 
 EXAMPLES = """
 gator drop -q mail --dry-run
@@ -105,6 +105,8 @@ def command(session: Session, /, backup: str | None, **options: Any) -> int:
             client.forget(name)
     if not matched + running:
         session.out.note(nothing_in(client, queues))
+    if running:
+        session.out.note(left_alone(running, Mended.RUNNING))
     session.out.record(
         {"matched": matched + running, "changed": changed, "failed": 0, "skipped": skipped},
         unasked="json",

@@ -13,7 +13,8 @@ from ..types import queue_name, rate
 
 EXAMPLES = """
 gator load tasks.ndjson
-gator dump -q mail | jq -c '.queue = "post"' | gator load -
+gator drop -q mail --backup mail.ndjson --yes && gator load mail.ndjson
+gator dump -q mail | gator load - --dsn sqlite:///copy.db
 """
 
 

@@ -23,7 +23,7 @@ from ..selection import (
     records,
 )
 from ..session import Session, pass_session
-from ..views import TASK_COLUMNS, row_of
+from ..views import TASK_COLUMNS, WITH_QUEUE, row_of
 
 EXAMPLES = """
 gator peek -q mail --state failed
@@ -83,7 +83,8 @@ def command(
     most = limit + 1 if limit else 0  # one more, to know whether there are more
     found = records(client, queues, chosen_states(client, states), most, reverse, wanted)
     shown = islice(found, limit) if limit else found
-    if not session.out.rows(map(row_of, shown), TASK_COLUMNS):
+    columns = WITH_QUEUE if all_queues else TASK_COLUMNS
+    if not session.out.rows(map(row_of, shown), columns):
         filtered = states or task or error or older_than is not None
         what = "nothing that matches" if filtered else "nothing"
         session.out.note(nothing_in(client, queues, what))

@@ -29,7 +29,7 @@ from ..options import Command
 from ..outcomes import result_of
 from ..quoting import arguments
 from ..session import Session, pass_session
-from ..types import duration, json_array, json_object, queue_name, rate, when
+from ..types import duration, given_id, json_array, json_object, queue_name, rate, when
 
 EXAMPLES = """
 gator push app.tasks.report --args '[1, "weekly"]'
@@ -124,6 +124,7 @@ def dotted_path(text: str) -> DottedPath:
 @click.option("--unique", metavar="KEY", help="Not while a task with this key waits or runs.")
 @click.option(
     "--depends-on",
+    type=given_id,
     multiple=True,
     shell_complete=task_ids,
     metavar="ID",

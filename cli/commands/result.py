@@ -12,7 +12,7 @@ from ..errors import CliError, NotFound
 from ..options import Command
 from ..outcomes import result_of
 from ..session import Session, pass_session
-from ..types import duration
+from ..types import duration, given_id
 
 EXAMPLES = """
 gator result 6f1c2a52-6f0e-4c8e-9df1-0a44f7a1b8a0
@@ -21,7 +21,7 @@ gator result "$id" --timeout 1m | jq .total
 
 
 @click.command("result", cls=Command, examples=EXAMPLES, surplus="One id at a time.")
-@click.argument("task_id", metavar="ID", shell_complete=task_ids)
+@click.argument("task_id", type=given_id, metavar="ID", shell_complete=task_ids)
 @click.option("--timeout", type=duration, metavar="TIME", help="Wait so long for its end.")
 @pass_session
 def command(session: Session, task_id: str, timeout: float | None) -> None:

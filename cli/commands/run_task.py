@@ -18,6 +18,7 @@ from ..ids import begun
 from ..options import Command
 from ..quoting import arguments
 from ..session import Session, pass_session
+from ..types import given_id
 from .show import no_such_task
 
 EXAMPLES = """
@@ -27,7 +28,7 @@ gator run-task nightly --force
 
 
 @click.command("run-task", cls=Command, examples=EXAMPLES, surplus="One id at a time.")
-@click.argument("task_id", metavar="ID", shell_complete=task_ids)
+@click.argument("task_id", type=given_id, metavar="ID", shell_complete=task_ids)
 @click.option("--force", is_flag=True, help="Take it even from a worker that is running it.")
 @pass_session
 def command(session: Session, task_id: str, force: bool) -> None:

@@ -17,6 +17,7 @@ from ..ids import begun
 from ..options import Command
 from ..session import Session, pass_session
 from ..signatures import signature_of
+from ..types import given_id
 from ..views import TASK_DETAILS, details_of
 
 EXAMPLES = """
@@ -28,7 +29,7 @@ gator show nightly --json | jq -r '.failures[-1].traceback'
 @click.command(
     "show", cls=Command, examples=EXAMPLES, fields=TASK_DETAILS, surplus="One id at a time."
 )
-@click.argument("task_id", metavar="ID", shell_complete=task_ids)
+@click.argument("task_id", type=given_id, metavar="ID", shell_complete=task_ids)
 @pass_session
 def command(session: Session, task_id: str) -> None:
     """Show everything known about a task.

@@ -50,8 +50,6 @@ def command(
 
     def ended() -> Iterator[dict[str, Any]]:
         for task_id in given_ids(ids, ids_from):
-            if not task_id:  # of a push that failed, say: "gone" would pass for done
-                raise click.UsageError("an id is empty; give the id that push printed")
             left = None if deadline is None else max(0.0, deadline - time.monotonic())
             finished = client.wait_finished(task_id, left)
             if finished is None:

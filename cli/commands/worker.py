@@ -23,7 +23,7 @@ from ..options import Command
 from ..output import wants_color
 from ..selection import misspelt
 from ..session import Session, pass_session
-from ..types import choice, duration, queue_name, size
+from ..types import choice, duration, memory, queue_name, some_text
 
 EXAMPLES = """
 gator worker
@@ -110,7 +110,7 @@ def patterns(
 )
 @click.option(
     "--max-memory",
-    type=size,
+    type=memory,
     default=0,
     metavar="SIZE",
     help="Replace a process between tasks once it is larger than this: 300M.",
@@ -140,6 +140,7 @@ def patterns(
 @click.option(
     "--import",
     "imports",
+    type=some_text,
     multiple=True,
     metavar="MODULE",
     help="Import it before the first task; may be repeated.",

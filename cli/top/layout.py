@@ -41,6 +41,7 @@ KEYS = {
 #: What ? shows.
 HELP = """
 tab      the next table: queues, workers, tasks
+↑ ↓      the row above or below
 ← →      the queue before or after this one
 ⏎        all about the task, queue or worker under the
          cursor

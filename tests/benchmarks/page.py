@@ -18,7 +18,8 @@ Alligator beside other Python task queues, in one run on one machine. In a check
 
 - **Machine:** {where}. Servers on the same machine: {servers}.{busy}
 - **Size:** {size}. Each round, of {rounds}, measures every queue in turn, so that noise hits all
-  alike; figures are medians over the rounds. [The samples](benchmarks.json).
+  alike; figures are medians over the rounds, and so are ratios, which each round has its
+  own of. [The samples](benchmarks.json).
 - **Evidence:** every task writes one byte to a file that is opened for appending, and the clock
   stops when the file is long enough. No queue's own counter is asked.
 - **Fairness:** each queue runs in an environment of its own, with its newest release and hiredis,
