@@ -91,6 +91,8 @@ class QueueFile:
             with self._locked():
                 if adds:
                     self._leave_room(connection, adds)
+                else:
+                    self._keep_room(connection)
                 # FULL: what was acknowledged is on the disk.
                 connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
                 try:
@@ -106,18 +108,29 @@ class QueueFile:
     def _leave_room(self, connection: sqlite3.Connection, adds: int) -> None:
         """Refuse to fill the disk up: what has been written to the log alone needs room in the
         file, and without any left acks would fail too, so that the queue could not even shrink."""
-        disk = os.statvfs(self.path)
-        needed = adds + min(_RESERVE, disk.f_blocks * disk.f_frsize // 8)
-        if disk.f_bavail * disk.f_frsize >= needed + _size(f"{self.path}-wal"):
+        left, kept = self._room()
+        if left >= adds + kept + _size(f"{self.path}-wal"):
             return
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        disk = os.statvfs(self.path)
-        left = disk.f_bavail * disk.f_frsize
-        if left < needed:
+        left, kept = self._room()
+        if left < adds + kept:
             raise BrokerRefused(
                 f"{self._shown}: the disk is full; free some room, then try again (of the "
                 f"{left // 1024} kB left, some are kept so that tasks can still be worked off)"
             )
+
+    def _keep_room(self, connection: sqlite3.Connection) -> None:
+        """Work the log off before it has taken what was left for acks. The file grows by leases
+        now and then; when it cannot, the log cannot be worked off either, and nothing goes on."""
+        left, kept = self._room()
+        if left < 2 * kept and _size(f"{self.path}-wal") > kept // 4:
+            with suppress(sqlite3.Error):
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _room(self) -> tuple[int, int]:
+        """Return the bytes left on the disk, and those of them that are for acks."""
+        disk = os.statvfs(self.path)
+        return disk.f_bavail * disk.f_frsize, min(_RESERVE, disk.f_blocks * disk.f_frsize // 8)
 
     def close(self) -> None:
         """Close the connection; the next verb opens another."""
@@ -177,6 +190,9 @@ class QueueFile:
             connection.execute("PRAGMA wal_autocheckpoint = 4000")
             connection.execute("PRAGMA journal_size_limit = 33554432")
             connection.execute("PRAGMA cache_size = -16000")
+            # What a savepoint may have to bring back would go to files of the system's folder for
+            # such, which may not be writable, or full.
+            connection.execute("PRAGMA temp_store = MEMORY")
         except BaseException:
             connection.close()
             raise
@@ -309,21 +325,24 @@ def _inode(path: str) -> int:
 # opened again, by whichever side needs one, after it.
 
 _opened: weakref.WeakSet[QueueFile] = weakref.WeakSet()
-_forking: list[QueueFile] = []
+
+#: What the thread that forks holds meanwhile: others may fork, too.
+_forking = threading.local()
 
 
 def _before_fork() -> None:
+    _forking.files = []
     for file in sorted(_opened, key=id):  # one order for all threads that fork
         file._mutex.acquire()
-        _forking.append(file)
+        _forking.files.append(file)
         # A signal handler that forks in the middle of a verb: _connected finds that out.
         if file._connection is not None and not file._connection.in_transaction:
             file.close()
 
 
 def _after_fork() -> None:
-    while _forking:
-        _forking.pop()._mutex.release()
+    while _forking.files:
+        _forking.files.pop()._mutex.release()
 
 
 # The thread that forks holds every mutex, and is the one that lives on in the child.

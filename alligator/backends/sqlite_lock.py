@@ -180,7 +180,8 @@ def _sweep(folder: str) -> None:
 def _forget_after_fork() -> None:
     global _pid
     if _pid != os.getpid():
-        for descriptor in _lives.values():
-            os.close(descriptor)
-        _lives.clear()
         _pid = os.getpid()
+        while _lives:
+            _, descriptor = _lives.popitem()
+            with suppress(OSError):  # as a daemon does, the copy may have closed them all
+                os.close(descriptor)

@@ -36,7 +36,10 @@ from .sqlite_ledger import BLOCKED, DELAYED, FAILED, RETRYING, RUNNING, TIMED, W
 #: Tasks moved or removed by one statement at most: others wait some 0.1 s for such a transaction.
 CHUNK = 10_000
 
-_TAIL = "(SELECT max(seq) + 1 FROM tasks)"
+#: The largest integer of SQLite, beyond which no task has a place in line.
+_MOST = 2**63 - 1
+
+_TAIL = f"(SELECT coalesce(max(seq), 0) + 1 FROM tasks WHERE seq < {_MOST})"
 _FREE = "lease = NULL, holder = NULL, worker = NULL"
 HELD = "seq = ? AND lease = ? AND id = ?"
 
@@ -486,14 +489,16 @@ def _new_number() -> int:
     return int.from_bytes(os.urandom(7), "big")
 
 
-#: At most 18 digits each, as SQLite takes no integer of 2**63 or more.
-_is_ours = re.compile(r"([0-9]{1,18})\.([0-9]{1,18})").fullmatch
+#: A row's place in line, which another program may have chosen, and a fence.
+_is_ours = re.compile(r"(-?[0-9]{1,19})\.([0-9]{1,18})").fullmatch
 
 
 def held_by(lease: Lease) -> Held | None:
     """Return what a row has to match for the lease to hold; None for a token that is not ours."""
     found = _is_ours(lease.token)
-    return (int(found[1]), int(found[2]), lease.task_id) if found else None
+    if found is None or abs(seq := int(found[1])) > _MOST:  # SQLite takes none beyond
+        return None
+    return seq, int(found[2]), lease.task_id
 
 
 def _untouched(row: _Row | None) -> Mended:

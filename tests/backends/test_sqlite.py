@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +20,17 @@ from pathlib import Path
 import pytest
 
 from alligator.backends import sqlite_views as views
-from alligator.backends.base import MAX_NAME, Ack, Backend, Entry, Move, State
+from alligator.backends.base import (
+    MAX_NAME,
+    Ack,
+    Backend,
+    Entry,
+    Fail,
+    Failure,
+    Move,
+    Retry,
+    State,
+)
 from alligator.backends.roster import STALE_KEPT, WorkerRecord
 from alligator.backends.sqlite_backend import Client
 from alligator.backends.sqlite_file import QueueFile
@@ -257,6 +268,28 @@ def test_a_database_that_is_not_ours_is_left_as_it_is(
 
     assert path.read_bytes() == before
     assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("place", [-1, 10**18, 2**63 - 1])
+def test_a_task_with_a_strange_place_in_line_keeps_none_from_its_end(
+    client: Client, path: Path, place: int
+) -> None:
+    client.push("all", "strange", b"")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE tasks SET seq = ?", (place,))
+    client.push_many("all", [Entry(name, b"") for name in ("fails", "is tried again", "ends")])
+    failure = Failure("no", "", 1.0, "host:1")
+    leases = {lease.task_id: lease for lease in client.reserve(["all"], 4)}
+    settled = client.settle(
+        [
+            Ack(leases["strange"]),
+            Fail(leases["fails"], failure),
+            Retry(leases["is tried again"], b"", 0.0, failure),
+            Ack(leases["ends"]),
+        ]
+    )
+    assert settled.accepted == [True] * 4
+    assert client.counts("all")[1:7] == (1, 0, 0, 0, 0, 1)
 
 
 @pytest.fixture
@@ -626,3 +659,70 @@ def test_results_are_swept_once_they_are_old(client: Client, path: Path) -> None
 def test_it_keeps_the_whole_contract(client: Client) -> None:
     assert isinstance(client, Backend)
     assert client.lease_seconds > 0
+
+
+def test_threads_that_fork_at_once_hang_neither_each_other_nor_their_clients(
+    tmp_path: Path,
+) -> None:
+    clients = [Client(f"sqlite:///{tmp_path / name}.db") for name in ("one", "two")]
+    for client in clients:
+        client.push("all", "id", b"")
+    stop = threading.Event()
+    wrong: list[BaseException | int] = []
+
+    def forks() -> None:
+        try:
+            for _ in range(100):
+                pid = os.fork()
+                if not pid:
+                    os._exit(0)
+                if status := os.waitpid(pid, 0)[1]:
+                    wrong.append(status)
+        except BaseException as error:
+            wrong.append(error)
+
+    def looks(client: Client) -> None:
+        while not stop.is_set():
+            client.counts("all")
+
+    forking = [threading.Thread(target=forks, daemon=True) for _ in range(2)]
+    looking = [threading.Thread(target=looks, args=(each,), daemon=True) for each in clients]
+    for thread in forking + looking:
+        thread.start()
+    for thread in forking:
+        thread.join(60)
+    stop.set()
+    for thread in looking:
+        thread.join(20)
+    assert not any(thread.is_alive() for thread in forking + looking)
+    assert wrong == []
+    for client in clients:
+        client.close()
+
+
+def test_a_copy_of_a_process_that_closes_its_descriptors_as_daemons_do_goes_on(
+    client: Client,
+) -> None:
+    client.push_many("all", [Entry(name, b"") for name in ("mine", "the copy's")])
+    (mine,) = client.reserve(["all"], 1)
+    pid = os.fork()
+    if not pid:
+        os.closerange(3, 1024)
+        ended = client.reserve(["all"], 1)
+        os._exit(0 if all(client.settle([Ack(*ended)]).accepted) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert client.settle([Ack(mine)]).accepted == [True]
+
+
+def test_no_file_is_put_elsewhere_however_much_a_transaction_changes(
+    client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system's folder for such may not be writable, or full."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setenv("SQLITE_TMPDIR", str(elsewhere))
+    untouched = elsewhere.stat().st_mtime_ns
+    client.push_many("all", [Entry(f"{number}", b"x" * 500) for number in range(2000)])
+    leases = client.reserve(["all"], 2000)
+    assert all(client.settle([Ack(lease) for lease in leases]).accepted)
+    assert elsewhere.stat().st_mtime_ns == untouched

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from alligator import Gator, Task
+from alligator.backends.base import Ack
 from alligator.exceptions import BrokerRefused
 
 from ..servers import beanstalkd_server, eventually
@@ -21,13 +22,14 @@ GatorFor = Callable[[str], Gator]
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 4 MB."""
+def disk(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A file system of 4 MB, or of the size that is asked for."""
     if os.geteuid() != 0:
         pytest.skip("only root mounts")
     folder = tmp_path / "disk"
     folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(folder)]
+    size = getattr(request, "param", "4m")
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("this root may not mount")
     yield folder
@@ -39,6 +41,12 @@ def fill(gator: Gator, evidence: str) -> None:
     """Push tasks until one is refused."""
     while True:
         gator.task(deeds.measure, evidence, "x" * 2000)
+
+
+def fill_in_batches(gator: Gator) -> None:
+    """Push many small tasks at once until they are refused."""
+    while True:
+        gator.push_many(Task().to_call(deeds.quick, "x" * 150) for _ in range(500))
 
 
 def fill_with_something_else(path: Path) -> None:
@@ -64,6 +72,25 @@ def test_a_queue_that_filled_its_disk_can_be_worked_off(
     assert sum(gator.client.counts("all")[1:7]) == 0
     assert "waiting for the broker" not in (tmp_path / "worker.log").read_text()
     gator.task(deeds.measure, evidence, "there is room again")
+
+
+@pytest.mark.parametrize("disk", ["16m"], indirect=True)
+def test_many_small_tasks_that_filled_a_disk_can_be_worked_off_in_batches(
+    disk: Path, gator_for: GatorFor
+) -> None:
+    """The log alone would take all that is left for acks before SQLite works it off by itself."""
+    gator = gator_for(f"sqlite:///{disk / 'queue.db'}")
+    with pytest.raises(BrokerRefused, match="the disk is full"):
+        fill_in_batches(gator)
+    left = gator.len()
+    assert left > 10_000
+
+    leases = gator.client.reserve(["all"], 500)
+    while leases:
+        settled = gator.client.settle([Ack(lease) for lease in leases], ["all"], 500)
+        left -= settled.accepted.count(True)
+        leases = settled.leases
+    assert left == 0
 
 
 def test_a_worker_waits_while_others_fill_the_disk_and_runs_nothing_twice(

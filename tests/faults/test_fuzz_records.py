@@ -199,6 +199,9 @@ def foul_sqlite(file: sqlite3.Connection, chance: random.Random) -> None:
             # Some columns refuse NULL, and an id may be taken.
             change = f"UPDATE OR IGNORE tasks SET {column} = {chance.choice(VALUES)}"
             file.execute(f"{change} WHERE seq = {seq}")
+        if chance.random() < 0.2:
+            place = chance.choice((-1, 10**18, 2**63 - 1))
+            file.execute(f"UPDATE OR IGNORE tasks SET seq = {place} WHERE seq = {seq}")
     for value in VALUES:
         file.execute(f"INSERT OR IGNORE INTO totals VALUES ({value}, 9, {value})")
         file.execute(f"INSERT OR IGNORE INTO totals VALUES ('all', {value}, {value})")
