@@ -18,14 +18,13 @@ from .backends.base import (
     Moved,
     Outcome,
     Record,
-    Release,
 )
 from .backends.five_verbs import complete
 from .backends.registry import client_class
 from .backends.roster import WorkerRecord
 from .constants import ALL, DELAYED, RETRYING
-from .exceptions import InvalidTask, Snooze, TaskFailed
-from .interrupts import noting_interrupts
+from .exceptions import InvalidTask, Snooze, TaskFailed, UnsupportedByBroker
+from .interrupts import noting_interrupts, undone
 from .leases import LeaseKeeper
 from .moving import move_many
 from .signing import Secrets
@@ -246,6 +245,9 @@ class Gator:
             raises: False returns a task that failed for good too, with its `error`: then nothing
                 that a task raises can be mistaken for something that befell this call.
 
+        One whose run somebody interrupts (SIGINT) is delayed again, or in the failed set, if it was
+        before.
+
         Returns:
             As `pop`; None when the broker does not have it.
 
@@ -255,8 +257,15 @@ class Gator:
             NotAllowed: the allow list does not have it; likewise.
             Exception: what the task raised, when it failed for good.
         """
+        before = self._seen(task_id)
         lease = self.client.claim(task_id, force)
-        return self._finish(lease, raises) if lease else None
+        return self._finish(lease, raises, before=before) if lease else None
+
+    def _seen(self, task_id: str) -> Record | None:
+        try:
+            return self.client.find(task_id)
+        except UnsupportedByBroker:  # five verbs
+            return None
 
     def execute(self, task: Task) -> Task:
         """Run a task you made, with its hooks and retries.
@@ -313,12 +322,18 @@ class Gator:
             )
         return settled.leases
 
-    def _finish(self, lease: Lease, raises: bool = True, max_deaths: int | None = None) -> Task:
+    def _finish(
+        self,
+        lease: Lease,
+        raises: bool = True,
+        max_deaths: int | None = None,
+        before: Record | None = None,
+    ) -> Task:
         with noting_interrupts() as interrupts:
             done = self.run_lease(lease, max_deaths=max_deaths)
         if isinstance(done.error, KeyboardInterrupt) and interrupts:
             # Somebody at the keyboard stopped us: that is not the task's failure.
-            self.settle(Release(done.outcome.lease))
+            self.settle(undone(done.outcome.lease, before))
             raise done.error
         self.settle(done.outcome)
         task, error = done.task, done.error

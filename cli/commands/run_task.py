@@ -7,7 +7,7 @@ import click
 from alligator.backends.base import Capability
 from alligator.body import dump_result
 from alligator.constants import RETRYING
-from alligator.exceptions import NotAllowed, Snooze, TaskRunning, UndecodableTask
+from alligator.exceptions import BrokerError, NotAllowed, Snooze, TaskRunning, UndecodableTask
 from alligator.gator import Gator
 
 from ..broker import open_gator
@@ -43,6 +43,9 @@ def command(session: Session, task_id: str, force: bool) -> None:
     try:
         with users_code():
             task = gator.get(task_id, force, raises=False)
+    except KeyboardInterrupt as error:
+        error.add_note(_left_as(gator, task_id))
+        raise
     except TaskRunning as error:
         raise CliError(str(error), "Take it over with --force.") from error
     except (NotAllowed, UndecodableTask) as error:
@@ -56,6 +59,17 @@ def command(session: Session, task_id: str, force: bool) -> None:
     if task.error is not None:
         raise _failure(gator, task_id, task.error, task.status == RETRYING) from task.error
     session.out.line(dump_result(task.result).decode())
+
+
+def _left_as(gator: Gator, task_id: str) -> str:
+    """Say what an interrupted task is now, if the broker says so."""
+    try:
+        record = gator.client.find(task_id)
+    except BrokerError:
+        record = None
+    if record is None:  # or such a broker gave it another id
+        return "The task was not done; it is held still: gator peek --all-queues"
+    return f"The task was not done; it is {record.state.value} now."
 
 
 def _failure(gator: Gator, task_id: str, error: BaseException, again: bool = False) -> CliError:

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from alligator import CANCELED, DELAYED, FAILED, RETRYING, SUCCESS, WAITING, Gator, Task, Worker
-from alligator.backends.base import Capability, Mended, Record, State
+from alligator.backends.base import Capability, Fail, Failure, Mended, Record, State
 from alligator.exceptions import (
     InvalidDSN,
     InvalidTask,
@@ -286,6 +286,47 @@ def test_control_c_is_no_failure_of_the_task(gator: Gator) -> None:
         gator.pop()
     assert state_of(gator, task) is State.WAITING
     assert only(gator, State.WAITING).deliveries == 0
+
+
+def test_control_c_on_a_failed_task_leaves_it_failed(gator: Gator) -> None:
+    gator.task(tasks.press_control_c)
+    (lease,) = gator.client.reserve(["all"], 1)
+    gator.settle(Fail(lease, Failure("it is poison", "", 1.0, "host:1")))
+    before = only(gator, State.FAILED)
+    with pytest.raises(KeyboardInterrupt):
+        gator.get(before.task_id)
+    after = only(gator, State.FAILED)
+    assert [failure.error for failure in after.failures] == [
+        "it is poison",
+        "interrupted while it was run by its id",
+    ]
+    assert (after.attempts, after.deliveries) == (before.attempts, before.deliveries)
+    assert gator.pop() is None
+
+
+def test_control_c_on_a_delayed_task_leaves_it_delayed(gator: Gator) -> None:
+    task = gator.options(delay_by=HOUR).task(tasks.press_control_c)
+    before = only(gator, State.DELAYED)
+    with pytest.raises(KeyboardInterrupt):
+        gator.get(task.task_id)
+    after = only(gator, State.DELAYED)
+    assert after.due is not None
+    assert before.due is not None
+    assert abs(after.due - before.due) <= 2, "a broker may know whole seconds only"
+    assert after.deliveries == 0
+
+
+def test_control_c_on_a_blocked_task_has_no_worker_run_it_too_soon(gator: Gator) -> None:
+    if not has(gator, Capability.DEPENDENCIES):
+        pytest.skip("this broker has no dependencies, and says so: see below")
+    first = gator.options(delay_by=HOUR).task(tasks.nothing)
+    second = gator.options(depends_on=first).task(tasks.press_control_c)
+    with pytest.raises(KeyboardInterrupt):
+        gator.get(second.task_id)
+    assert only(gator, State.FAILED).failures[-1].error == (
+        "interrupted while it was run by its id; it waited for other tasks, and does no more"
+    )
+    assert gator.pop() is None
 
 
 def test_a_keyboard_interrupt_that_a_task_raises_itself_is_its_failure(gator: Gator) -> None:
