@@ -150,6 +150,7 @@ class Alarm:
             self._restore()
 
     def _restore(self) -> None:
+        _current.alarm = None  # which _silence leaves undone where the exception comes in there
         if self._outer is not None:
             _set(self._outer.again())
 

@@ -110,11 +110,14 @@ def dump_read(payload: dict[str, Any]) -> str:
 
 def dump_result(value: Any) -> bytes:
     """Serialize what a task returned; what JSON cannot express is kept as its repr(), or as the
-    name of its type when that fails too."""
+    name of its type when that fails too. Of more bytes than a body may have only that is kept."""
     try:
-        return _encode(value).encode()
+        data = _encode(value).encode()
     except Exception:  # a class may raise anything while it is iterated or printed
-        return _encode(_described(value)).encode()
+        data = _encode(_described(value)).encode()
+    if len(data) > MAX_BODY:
+        data = _encode(f"a result of {len(data)} bytes; {MAX_BODY} is the most").encode()
+    return data
 
 
 def load_result(task_id: str, data: bytes) -> Any:

@@ -22,6 +22,7 @@ from __future__ import annotations
 import marshal
 import os
 import struct
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -75,17 +76,30 @@ def frame(value: Any, version: int = marshal.version) -> bytes:
 class FrameReader:
     """Cuts a stream of bytes into the values of its frames."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int = sys.maxsize) -> None:
+        """Begin a stream.
+
+        Args:
+            most: bytes of the largest frame that can be one.
+        """
         self._buffer = bytearray()
+        self._most = most
 
     def feed(self, data: bytes) -> Iterator[Any]:
-        """Add bytes and yield the values that are whole now."""
+        """Add bytes and yield the values that are whole now.
+
+        Raises:
+            EOFError, TypeError, ValueError: they are no frames.
+        """
         self._buffer += data
         done, start, end = 0, _LENGTH.size, len(self._buffer)
         with memoryview(self._buffer) as view:
             while start <= end:
-                after = start + _LENGTH.unpack_from(view, done)[0]
+                length = _LENGTH.unpack_from(view, done)[0]
+                after = start + length
                 if after > end:
+                    if length > self._most:
+                        raise ValueError(f"no frame has {length} bytes")
                     break
                 yield marshal.loads(view[start:after])
                 done, start = after, after + _LENGTH.size

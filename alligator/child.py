@@ -265,8 +265,10 @@ def _later_in_thread(seconds: float, call: Callable[[], None]) -> _Pending:
 def _give_up() -> NoReturn:
     """End the process with an error of our own, whichever thread it is in: its supervisor accounts
     for what runs here, and nobody would miss a thread."""
-    traceback.print_exc()
-    os._exit(1)
+    try:
+        traceback.print_exc()  # to a stderr that a task may have closed
+    finally:
+        os._exit(1)
 
 
 def _has_grown(limit: int) -> bool:
@@ -285,6 +287,7 @@ def peak_bytes(usage: resource.struct_rusage) -> int:
 def _log(done: execution.Done, seconds: float) -> None:
     if isinstance(done.outcome, Ack) and not logs.worker_log.isEnabledFor(logging.INFO):
         return  # nearly all are such
+    logs.worker_log.disabled = False  # as a program's logging configuration leaves it, unless told
     level, message = _told(done)
     if not logs.worker_log.isEnabledFor(level):
         return

@@ -8,12 +8,13 @@ import resource
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 from . import memory
-from .backends.base import Lease, Outcome
+from .backends.base import MAX_BODY, Lease, Outcome
 from .beats import Begun
 from .channel import (
     GREETING,
@@ -46,6 +47,9 @@ HARD_AFTER = 2.0
 #: Seconds that a child has to end by itself once nothing more comes, and when that is urgent.
 GRACE_SECONDS, SHORT_GRACE = 2.0, 0.5
 
+#: Bytes of the longest that it says: a body or a result, its failures and some more.
+MOST_SAID = 4 * MAX_BODY
+
 #: How much of the newest try's time goes into a child's average.
 WEIGHT = 0.2
 
@@ -58,6 +62,7 @@ class Child:
         ready: whether it said that its imports are done.
         worn: whether it said that it has grown too large.
         retired: whether another takes its place; it ends what it runs.
+        mute: whether it has closed its pipe, so that nothing can be heard of it any more.
         peak: bytes of memory that it had at most, known once it is gone.
         done: how many tasks it has ended.
         tasks, outcomes: the supervisor's ends of those pipes.
@@ -121,7 +126,10 @@ class Child:
         self._average = 0.0
         self._progress = self._started = time.monotonic()
         self._unsent = bytearray()
-        self._reader = FrameReader()
+        self._reader = FrameReader(MOST_SAID)
+        self.mute = False
+        self._mute_by = FOREVER
+        self._silenced = False
 
     @property
     def pid(self) -> int:
@@ -141,7 +149,7 @@ class Child:
     @property
     def end_by(self) -> float:
         """The monotonic time by which it, or the task that runs, has to end; FOREVER for none."""
-        return min([self._finish_by, *(at for at, _ in self._limits.values())])
+        return min([self._finish_by, self._mute_by, *(at for at, _ in self._limits.values())])
 
     @property
     def hand_back_by(self) -> float:
@@ -167,7 +175,7 @@ class Child:
     def room(self) -> int:
         """How many more leases to give it now: what it could begin at once, and some to lie ready,
         of which a quarter is used up before it gets more, so that they travel in batches."""
-        if not self.ready or self.leaving or self.finishing:
+        if not self.ready or self.leaving or self.finishing or self.mute:
             return 0
         waiting, most = self._waiting, self._most_ready()
         if waiting >= self._room and waiting > 3 * most // 4:
@@ -208,26 +216,30 @@ class Child:
         outcomes = []
         average, last = self._average, None
         held, given = self.held, self._given
-        for values in self._read():
-            number = values[0]
-            if number in held:
-                outcomes.append(unpack_outcome(values, held.pop(number)))
-                average += WEIGHT * (values[3] - average)
-                del given[number]
-                last = values
-                if number in self._limits:
-                    del self._limits[number]
-                    self._reached.discard(number)
-            elif number == "limit":
-                self._begin_limit(*values[1:])
-            elif number == "reached":
-                self._reached |= held.keys() & values[1:]
-            elif number == "report":
-                last = values
-            elif values == GREETING:
-                self.ready = True
-            elif values == WORN:
-                self.worn = True
+        try:
+            for values in chain.from_iterable(map(self._reader.feed, self._said())):
+                number = values[0]
+                if number in held:
+                    outcomes.append(unpack_outcome(values, held[number]))
+                    average += WEIGHT * (values[3] - average)
+                    del held[number], given[number]
+                    last = values
+                    if number in self._limits:
+                        del self._limits[number]
+                        self._reached.discard(number)
+                elif number == "limit":
+                    self._begin_limit(*values[1:])
+                elif number == "reached":
+                    self._reached |= held.keys() & values[1:]
+                elif number == "report":
+                    last = values
+                elif values == GREETING:
+                    self.ready = True
+                elif values == WORN:
+                    self.worn = True
+        except (EOFError, LookupError, TypeError, ValueError):
+            self._spoilt = True
+            self.kill()  # something in it wrote to the pipe that is no frame; it can't be believed
         if last:
             self._hear(*last[1:3])  # the last report says it all
         self.done += len(outcomes)
@@ -321,6 +333,7 @@ class Child:
 
     def kill(self) -> None:
         """End it now."""
+        self._silenced = time.monotonic() > self._mute_by
         self.process.kill()
 
     def wait(self) -> None:
@@ -344,6 +357,8 @@ class Child:
             return f"exit code {code}"
         if self._spoilt:
             return "SIGKILL, since it had written to its pipe what is no outcome"
+        if self._silenced:
+            return "SIGKILL, since it had closed its pipe to this worker"
         grown = self.peak > self._inherited  # or its size may be ours, see memory.peak
         if -code == signal.SIGKILL and grown and self._needs_most_memory():
             # The kernel leaves no other trace of having run out of memory than the size.
@@ -356,17 +371,15 @@ class Child:
     def _needs_most_memory(self) -> bool:
         return self.peak * self._processes > memory.limit() / 2
 
-    def _read(self) -> list[Any]:
-        values: list[Any] = []
+    def _said(self) -> Iterator[bytes]:
         try:
             while data := os.read(self.outcomes, 1 << 16):
-                values += self._reader.feed(data)
+                yield data
         except BlockingIOError:
-            pass
-        except (EOFError, TypeError, ValueError):
-            self._spoilt = True
-            self.kill()  # something in it wrote to the pipe that is no frame; it can't be believed
-        return values
+            return
+        if not self.mute:  # as it ends, or when something in it closed the pipe
+            self.mute = True
+            self._mute_by = time.monotonic() + SHORT_GRACE
 
 
 def reap_strays(children: Sequence[Child]) -> None:

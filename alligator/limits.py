@@ -118,14 +118,17 @@ def _signal(seconds: float, message: str) -> Iterator[None]:
         yield
         return
     before = signal.signal(signal.SIGALRM, stop)
-    _here = Left(started + seconds, message)
-    outer = signal.setitimer(signal.ITIMER_REAL, seconds)[0]
+    outer = signal.getitimer(signal.ITIMER_REAL)[0]
     try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        _here = Left(started + seconds, message)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:  # on its own, as the exception may come in the one before, or before the yield
         _here = outer_one
+        signal.signal(signal.SIGALRM, before)
         if outer:
             left = outer - (time.monotonic() - started)
             signal.setitimer(signal.ITIMER_REAL, max(left, 1e-6))  # 0 would be no limit

@@ -46,11 +46,21 @@ class LoopThread:
 
     def _start_new(self) -> None:
         while self._new:
-            task = self._loop.create_task(self._new[0]())
-            self._running.add(task)
-            task.add_done_callback(self._running.discard)
+            self._begin(self._new[0])
             # Last: what comes meanwhile needs no wake of its own.
             self._new.popleft()
+
+    def _begin(self, make: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        home = _Home(make())
+        task = asyncio.Task(home, loop=self._loop)
+        self._running.add(task)
+
+        def ended(_task: asyncio.Task[None]) -> None:
+            self._running.discard(task)
+            if not home.begun:  # a task that cancels all others did so before its first step
+                self._begin(make)
+
+        task.add_done_callback(ended)
 
     def _run_forever(self) -> None:
         while True:
@@ -103,13 +113,18 @@ class _Home(Coroutine[Any, Any, Any]):
     """A coroutine that goes no further in a copy of its process than to its next wait.
 
     A task may fork. The loop of the copy would take up every other task that runs here, too.
+
+    Attributes:
+        begun: whether it has made its first step.
     """
 
     def __init__(self, coroutine: Coroutine[Any, Any, Any]) -> None:
         self._coroutine = coroutine
         self._generation = generation()
+        self.begun = False
 
     def send(self, value: Any) -> Any:
+        self.begun = True
         try:
             return self._coroutine.send(value)
         finally:

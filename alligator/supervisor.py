@@ -219,6 +219,8 @@ class Supervisor:
             gone = child.gone()  # before the read, so that nothing is missed
             self._outcomes += child.collect()
             self._ever_ready |= child.ready
+            if child.mute:
+                self._listen_no_more(child)
             if gone:
                 self._bury(child)
             elif now > child.end_by:
@@ -228,6 +230,10 @@ class Supervisor:
                     self._outcomes += map(Release, child.take_back())
                 if self._has_done_its_share(child) and not child.held:
                     child.finish()
+
+    def _listen_no_more(self, child: Child) -> None:
+        with suppress(KeyError):  # it was not listened to any more
+            self._selector.unregister(child.outcomes)  # its end would wake the loop for ever
 
     def _has_done_its_share(self, child: Child) -> bool:
         return child.leaving or 0 < self._settings.max_tasks <= child.done
@@ -378,7 +384,7 @@ class Supervisor:
     def _bury(self, child: Child) -> None:
         """Account for a process that is gone."""
         self._children.remove(child)
-        self._selector.unregister(child.outcomes)
+        self._listen_no_more(child)
         self._not_ready |= child.process.returncode == NOT_READY
         self._outcomes += map(Release, child.take_back())
         self._outcomes += outcomes_of(child, self._dealer, self._settings.max_deaths)

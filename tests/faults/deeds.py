@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import errno
+import logging.config
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -249,3 +253,44 @@ async def fail_later(evidence: str) -> None:
     """Fail, on a loop."""
     note(evidence, "tried on a loop")
     raise ValueError("as asked")
+
+
+async def quick_on_loop(evidence: str, name: str) -> None:
+    """Note it, on a loop."""
+    note(evidence, f"quick {name}")
+
+
+async def cancel_all_others(evidence: str) -> None:
+    """Cancel whatever else is on the loop, as some programs do to end theirs."""
+    for other in asyncio.all_tasks() - {asyncio.current_task()}:
+        other.cancel()
+    note(evidence, "canceled")
+
+
+def close_stderr(evidence: str) -> None:
+    """Close the file that the process tells its errors on."""
+    note(evidence, "closes")
+    sys.stderr.close()
+
+
+def write_to_every_pipe(evidence: str, data: str) -> None:
+    """Write to descriptors that are not its own, as after a double close."""
+    note(evidence, "writes")
+    for number in range(3, 30):
+        with suppress(OSError):
+            if stat.S_ISFIFO(os.fstat(number).st_mode):
+                os.write(number, bytes.fromhex(data))
+
+
+def close_every_descriptor(evidence: str) -> None:
+    """Close what the process has open, as daemons do, and go on."""
+    note(evidence, "closes")
+    os.closerange(3, 256)
+    time.sleep(60)
+
+
+def configure_logging(evidence: str) -> None:
+    """Configure logging as programs do, which disables the loggers that are there, and fail."""
+    logging.config.dictConfig({"version": 1})
+    note(evidence, "configured")
+    raise ValueError("and fails")

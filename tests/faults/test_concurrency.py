@@ -79,6 +79,23 @@ def test_coroutines_go_on_while_the_main_thread_runs_a_plain_function(
     assert len(noted(evidence, "met")) == 6
 
 
+def test_a_task_that_cancels_all_others_ends_none_that_has_not_begun(
+    sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str
+) -> None:
+    gator_for(sqlite_dsn).push_many(
+        each
+        for number in range(60)
+        for each in (
+            Task().to_call(deeds.cancel_all_others, evidence),
+            Task().to_call(deeds.quick_on_loop, evidence, f"{number}"),
+        )
+    )
+
+    assert start_worker(sqlite_dsn, "--burst").wait(60) == 0
+
+    assert len(noted(evidence, "canceled")) == 60
+
+
 def test_results_of_many_threads_arrive_whole(
     redis_dsn: str, start_worker: StartWorker, gator_for: GatorFor, tmp_path: Path
 ) -> None:

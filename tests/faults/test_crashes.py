@@ -14,6 +14,7 @@ import pytest
 
 from alligator import Gator, Task, Worker
 from alligator.backends.base import Defer, Fail, Lease, Release, State
+from alligator.channel import frame
 from alligator.children import Child
 from alligator.dealing import Dealer
 from alligator.exceptions import TaskFailed
@@ -42,6 +43,63 @@ def push_poison_among_innocents(gator: Gator, evidence: str, poison: Callable[..
     args = () if poison is deeds.kill_the_tree else (int(signal.SIGKILL),)
     calls.insert(100, Task().to_call(poison, evidence, *args))
     gator.push_many(calls)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"hello world\n",  # a length of more than a gigabyte
+        frame(None),
+        frame(([],)),
+        frame(("limit",)),
+    ],
+)
+def test_a_task_that_writes_what_is_no_outcome_is_charged_alone(
+    sqlite_dsn: str,
+    start_worker: StartWorker,
+    gator_for: GatorFor,
+    evidence: str,
+    data: bytes,
+) -> None:
+    gator = gator_for(sqlite_dsn)
+    gator.push_many(Task().to_call(deeds.quick, evidence, f"quick {n}") for n in range(20))
+    gator.task(deeds.write_to_every_pipe, evidence, data.hex())
+    gator.push_many(Task().to_call(deeds.quick, evidence, f"quick {n}") for n in range(20, 40))
+
+    assert start_worker(sqlite_dsn, "--burst").wait(60) == 0
+
+    assert set(noted(evidence, "quick")) == {str(n) for n in range(40)}
+    assert len(noted(evidence, "writes")) == 3
+    assert failed_error(gator) == (
+        "worker died: SIGKILL, since it had written to its pipe what is no outcome"
+    )
+
+
+def test_a_task_that_closes_its_pipe_to_the_worker_is_charged_alone(
+    sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str
+) -> None:
+    gator = gator_for(sqlite_dsn)
+    gator.task(deeds.close_every_descriptor, evidence)
+    gator.task(deeds.quick, evidence, "quick 1")
+
+    assert start_worker(sqlite_dsn, "--burst", "--max-deaths", "1").wait(60) == 0
+
+    assert noted(evidence, "quick") == ["1"]
+    assert (
+        failed_error(gator) == "worker died: SIGKILL, since it had closed its pipe to this worker"
+    )
+
+
+def test_a_task_that_closes_stderr_stops_no_thread_for_ever(
+    sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str
+) -> None:
+    gator = gator_for(sqlite_dsn)
+    gator.task(deeds.close_stderr, evidence)
+    gator.push_many(Task().to_call(deeds.quick, evidence, f"quick {n}") for n in range(5))
+
+    assert start_worker(sqlite_dsn, "--threads", "2", "--burst").wait(60) == 0
+
+    assert set(noted(evidence, "quick")) == {str(n) for n in range(5)}
 
 
 @pytest.mark.parametrize("processes", ["1", "3"])

@@ -319,3 +319,14 @@ def test_the_password_of_the_broker_is_neither_logged_nor_kept(
         assert "refuses the password ***" in shown
         assert "s3cr/et" not in shown
         assert "s3cr%2Fet" not in shown
+
+
+def test_a_program_that_configures_logging_does_not_silence_the_worker(
+    sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str, tmp_path: Path
+) -> None:
+    gator_for(sqlite_dsn).task(deeds.configure_logging, evidence)
+
+    assert start_worker(sqlite_dsn, "--burst").wait(60) == 0
+
+    assert noted(evidence, "configured") == [""]
+    assert "failed for good: ValueError: and fails" in (tmp_path / "worker.log").read_text()

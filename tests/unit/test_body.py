@@ -179,6 +179,14 @@ def test_what_is_no_payload_is_one_error(data: str | bytes, reason: str) -> None
         body.load(data)
 
 
+def test_of_a_result_that_is_too_large_its_size_is_kept() -> None:
+    largest = "x" * (MAX_BODY - 2)
+    assert body.load_result("id", body.dump_result(largest)) == largest
+    assert body.load_result("id", body.dump_result(largest + "x")) == (
+        f"a result of {MAX_BODY + 1} bytes; {MAX_BODY} is the most"
+    )
+
+
 @pytest.mark.parametrize("levels", [body.MAX_DEPTH + 3, 100_000])
 @pytest.mark.parametrize("before", ['"]"', r'"\"]"', r'"\\"', r'"\\\"]"', '"]", "]"', '"", "]"'])
 def test_depth_is_counted_whatever_strings_hold(before: str, levels: int) -> None:

@@ -35,6 +35,23 @@ def spin() -> None:
         pass
 
 
+@pytest.mark.parametrize("seconds", [1e-6, 1e-5, 1e-4])
+def test_a_limit_that_ends_at_once_or_with_its_body_is_no_limit_of_what_follows(
+    seconds: float,
+) -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    for _ in range(300):
+        with suppress(TaskTimeout), time_limit(seconds):
+            until = time.perf_counter() + seconds
+            while time.perf_counter() < until:
+                pass
+    assert signal.getsignal(signal.SIGALRM) == before
+    with time_limit(LONG):
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 1
+    with pytest.raises(TaskTimeout, match=r"0\.05 s"), time_limit(SHORT):
+        time.sleep(LONG)
+
+
 def test_a_busy_loop_is_stopped_too() -> None:
     with pytest.raises(TaskTimeout), time_limit(SHORT):
         spin()
