@@ -138,7 +138,13 @@ class Client(Backend):
         accepted: list[bool] = []
         for outcome in outcomes:
             accepted += self._settle_somehow([outcome], (), 0).accepted
-        return Settled(accepted, self._settle_somehow((), queues, min(limit, 1)).leases)
+        try:
+            leases = self._settle_somehow((), queues, min(limit, 1)).leases
+        except BrokerRefused as error:
+            if not is_out_of_room(error):
+                raise
+            leases = []  # what is settled is; that there is no room for more is not its fault
+        return Settled(accepted, leases)
 
     def _settle_somehow(
         self, outcomes: Sequence[Outcome], queues: Sequence[str], limit: int
