@@ -128,7 +128,8 @@ def parse(text: str) -> Dsn:
     """Read a connection string.
 
     Raises:
-        InvalidDSN: it has no scheme, a port that is no number, or a broken address.
+        InvalidDSN: it has no scheme, a port that is no number, or a broken address, or is in
+            quotes.
     """
     if not isinstance(text, str) or "://" not in text:
         shown = redact(text) if isinstance(text, str) else repr(text)
@@ -136,6 +137,8 @@ def parse(text: str) -> Dsn:
             f"{shown!r} is not a DSN; write one like sqlite:///queue.db, redis://localhost:6379/0 "
             "or beanstalk://localhost:11300"
         )
+    if text[0] in "'\"":  # as from a file of variables that no shell reads
+        raise InvalidDSN(f"{_unread(text)} is in quotes; take them off")
     try:
         parts = urlsplit(text)
         hosts = _hosts(parts.netloc.rpartition("@")[2])
