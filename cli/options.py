@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from .completing import fields, files, formats
 from .errors import called
 from .session import Session
-from .types import field_names, output_format
+from .types import WholeNumber, field_names, output_format
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -142,6 +142,8 @@ class Command(click.Command):
         for param in self.params:
             if isinstance(param, click.Option):
                 _name_variable(str(self.name), param)
+            if isinstance(param.type, click.IntRange):
+                param.type = WholeNumber.of(param.type)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
