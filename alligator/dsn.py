@@ -8,18 +8,27 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from .exceptions import InvalidDSN
 
+#: What the name of an option has in it whose value is a password, in small letters.
+SECRET_OPTIONS = ("password", "secret", "token", "api_key", "apikey")
+
 
 @cache
 def _in_options() -> re.Pattern[str]:
     # A password among the options, up to the next option: behind a raw `&` of its own comes what
     # looks like an option without a value, and no option is without one. Made when it is needed: it
     # takes as long as a fiftieth of `gator push`.
-    return re.compile(r"(?i)([?&][^=&]*password[^=&]*=)([^&]*(?:&[^=&]+(?=&|$))*)")
+    names = "|".join(SECRET_OPTIONS)
+    return re.compile(rf"(?i)([?&][^=&]*(?:{names})[^=&]*=)([^&]*(?:&[^=&]+(?=&|$))*)")
+
+
+def _may_have(text: str) -> bool:
+    folded = text.casefold()
+    return any(name in folded for name in SECRET_OPTIONS)
 
 
 def passwords_among(options: str) -> Sequence[str]:
     """Return the passwords among a DSN's options, or those of its end, as they are written."""
-    if "password" not in options.casefold():
+    if not _may_have(options):
         return ()
     return [found[2] for found in _in_options().finditer(options)]
 
@@ -30,7 +39,7 @@ def without_passwords(text: str, instead: str = r"\1***") -> str:
     Args:
         instead: the template for such an option, of which group 1 is all but the password.
     """
-    return _in_options().sub(instead, text) if "password" in text.casefold() else text
+    return _in_options().sub(instead, text) if _may_have(text) else text
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +128,8 @@ def parse(text: str) -> Dsn:
     """Read a connection string.
 
     Raises:
-        InvalidDSN: it has no scheme, a port that is no number, or a broken address.
+        InvalidDSN: it has no scheme, a port that is no number, or a broken address, or is in
+            quotes.
     """
     if not isinstance(text, str) or "://" not in text:
         shown = redact(text) if isinstance(text, str) else repr(text)
@@ -127,6 +137,8 @@ def parse(text: str) -> Dsn:
             f"{shown!r} is not a DSN; write one like sqlite:///queue.db, redis://localhost:6379/0 "
             "or beanstalk://localhost:11300"
         )
+    if text[0] in "'\"":  # as from a file of variables that no shell reads
+        raise InvalidDSN(f"{_unread(text)} is in quotes; take them off")
     try:
         parts = urlsplit(text)
         hosts = _hosts(parts.netloc.rpartition("@")[2])

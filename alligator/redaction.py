@@ -6,13 +6,16 @@ import re
 from collections.abc import Iterable
 from urllib.parse import unquote, unquote_plus
 
-from .dsn import passwords_among, without_passwords
+from .dsn import SECRET_OPTIONS, passwords_among, without_passwords
 
 # A password may hold any character but a space or a quote, so it ends at the last "@" of the word.
 _IN_ADDRESS = r"(?i)(\b[a-z][a-z0-9+.-]*://[^\s:/?#@]*:)[^\s'\"]*@"
 # As dsn.passwords_among, in a sentence, which goes on after the DSN: the mark at the end of the
 # word is the sentence's.
-_IN_OPTIONS_OF_A_WORD = r"(?i)([?&][^=&\s]*password[^=&\s]*=)[^&\s'\"]*?(?=[:;,.]?(?:[&\s'\"]|$))"
+_IN_OPTIONS_OF_A_WORD = (
+    rf"(?i)([?&][^=&\s]*(?:{'|'.join(SECRET_OPTIONS)})[^=&\s]*=)"
+    r"[^&\s'\"]*?(?=[:;,.]?(?:[&\s'\"]|$))"
+)
 
 _known: set[str] = set()
 

@@ -74,6 +74,7 @@ class Checkpoint:
             CliError: another process has it, or it cannot be read or written.
             UsageError: it is no checkpoint, or one of another load.
         """
+        self._refuse_device()
         try:
             self._take()
             note = self._read() or Note(load, target)
@@ -87,6 +88,14 @@ class Checkpoint:
                 "name another file, or delete it to begin anew"
             )
         return note
+
+    def _refuse_device(self) -> None:
+        """Refuse what cannot be a checkpoint before a lock is left beside it: a device may have no
+        end, and be replaced by a file."""
+        if not self.path:
+            raise click.UsageError("--checkpoint is empty; name a file, or leave the option out")
+        if os.path.exists(self.path) and not os.path.isfile(self.path):
+            raise click.UsageError(f"checkpoint {self.path!r} is no file; name another one")
 
     def _take(self) -> None:
         """Raise BlockingIOError when another process has it."""

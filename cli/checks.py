@@ -15,8 +15,8 @@ Check = Finding
 COLUMNS = Columns(
     names=("check", "ok", "detail", "remedy"),
     key="check",
-    # Whoever mends something needs all of what is wrong with it.
-    long={"detail": 30, "remedy": 20, "check": 16},
+    # Whoever mends something needs all of what is wrong with it, and first of all what it is.
+    long={"check": 16, "detail": 30, "remedy": 20},
     wrapped=("check", "detail", "remedy"),
 )
 

@@ -42,7 +42,7 @@ def given_ids(ids: tuple[str, ...], ids_from: IO[str] | None) -> Iterator[str]:
     yield from ids
     try:
         for line in ids_from or ():
-            if task_id := line.strip():
+            if task_id := line.rstrip("\r\n"):  # blanks may be part of it
                 yield task_id
     except UnicodeDecodeError as error:
         raise click.UsageError(

@@ -40,9 +40,9 @@ def _keep(code: int) -> None:
 def _open_streams() -> None:
     codecs.register_error(_ESCAPED, _escape)
     # Started with a stream closed (`>&-`), the next file opened would take its place: the queue's
-    # database, with our output in it.
+    # database, with our output in it. Nor may it in the programs that we start.
     while (opened := os.open(os.devnull, os.O_RDWR)) <= 2:
-        pass
+        os.set_inheritable(opened, True)
     os.close(opened)
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         if getattr(sys, name) is None:

@@ -11,7 +11,7 @@ from click.core import ParameterSource
 from .completing import fields, files, formats
 from .errors import called
 from .session import Session
-from .types import field_names, output_format
+from .types import WholeNumber, field_names, output_format
 
 
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
@@ -142,9 +142,12 @@ class Command(click.Command):
         for param in self.params:
             if isinstance(param, click.Option):
                 _name_variable(str(self.name), param)
+            if isinstance(param.type, click.IntRange):
+                param.type = WholeNumber.of(param.type)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
+            self._refuse_second_queue(ctx, args)
             left = super().parse_args(ctx, args)
         except click.NoSuchOption as error:
             wrong = error.option_name
@@ -160,6 +163,17 @@ class Command(click.Command):
         if left and not ctx.resilient_parsing:
             ctx.fail(f"unexpected argument {left[0]!r}. {self.surplus}".rstrip())
         return left
+
+    def _refuse_second_queue(self, ctx: click.Context, args: list[str]) -> None:
+        """Refuse a second -q where there can be one: click would go by the last without a word."""
+        if ctx.resilient_parsing:
+            return
+        _, _, given = self.make_parser(ctx).parse_args(list(args))
+        for param in self.params:
+            if "-q" in param.opts and not param.multiple and given.count(param) > 1:
+                every = any("--all-queues" in other.opts for other in self.params)
+                instead = ", or use --all-queues" if every else ""
+                ctx.fail(f"-q is given twice; name one queue at a time{instead}")
 
     def shell_complete(
         self, ctx: click.Context, incomplete: str

@@ -6,7 +6,7 @@ from alligator import body
 from alligator.backends.base import Backend, Finished, FinishedState, State
 
 from .errors import CliError, TimedOut
-from .hindrances import hindrances, sentences
+from .hindrances import held_back, hindrances, sentences
 from .quoting import arguments
 
 
@@ -41,10 +41,13 @@ def result_of(
 
 def not_ended(client: Backend, task_id: str, timeout: float | None) -> TimedOut:
     """Return the error for a task that had not ended after `timeout` seconds, with what holds it up
-    where that is a pause, or that nobody works."""
+    where that is a pause, a failed task that it depends on, or that nobody works."""
     record = client.find(task_id)
-    queues = [record.queue] if record and record.state is not State.RUNNING else []
-    hints = [f"It stays queued: gator show {arguments(task_id)}", *hindrances(client, queues)]
+    hints = [f"It stays queued: gator show {arguments(task_id)}"]
+    if record and record.state is State.BLOCKED:
+        hints += held_back(client, record)
+    if record and record.state is not State.RUNNING:
+        hints += hindrances(client, [record.queue])
     message = f"task {task_id} has not ended within {timeout or 0:g} s"
     return TimedOut(message, sentences(hints))
 

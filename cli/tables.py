@@ -10,8 +10,9 @@ import click
 from tabulate import tabulate
 from wcwidth import clip, wcswidth, wrap
 
-#: A column is not cut below this many characters.
+#: A column is not cut, or broken into lines, below this many characters.
 NARROWEST = 10
+NARROWEST_WRAPPED = 8
 
 #: Spaces that tabulate's "plain" format puts between columns.
 _GAP = 2
@@ -86,7 +87,10 @@ def _widths(columns: Mapping[str, Sequence[str]], fit: Fit, room: int) -> dict[s
     widths = {name: max(len(name), *map(width_of, cells)) for name, cells in columns.items()}
     for name in fit.long.keys() & widths.keys():
         widths[name] = min(widths[name], room)
-    narrow = {name: max(NARROWEST, len(name)) for name in fit.long}
+    narrow = {
+        name: max(NARROWEST_WRAPPED if name in fit.wrapped else NARROWEST, len(name))
+        for name in fit.long
+    }
     if not fit.all_columns:
         optional = sorted(fit.optional, key=lambda name: not _says(columns.get(name, ())))
         kept = widths.keys() - fit.long.keys() - set(optional)

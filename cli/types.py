@@ -196,6 +196,22 @@ def given_id(text: str) -> str:
     return text
 
 
+class WholeNumber(click.IntRange):
+    """As click's type, which calls a text that is no number no "integer range"."""
+
+    @classmethod
+    def of(cls, asked: click.IntRange) -> WholeNumber:
+        """Return the type for the same numbers."""
+        return cls(asked.min, asked.max, asked.min_open, asked.max_open, asked.clamp)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a whole number", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 def json_array(text: str) -> list[Any]:
     """Read a JSON array: the text itself, @file, or - for standard input."""
     value = _json(text)

@@ -51,7 +51,12 @@ def client_class(conn_string: str) -> Callable[[str], Any]:
                     f"the backend for {scheme!r}, {entry_point.value}, cannot be loaded: {error}"
                 ) from error
             return added
-    known = ", ".join(sorted({*_BUILT_IN, *others.names}))
+    from difflib import get_close_matches  # only a mistake should have to wait for it
+
+    known = sorted({*_BUILT_IN, *others.names})
+    near = get_close_matches(scheme, known, n=1)
+    suggestion = f". Did you mean {near[0]!r}?" if near else ""
     raise InvalidDSN(
-        f"{dsn.redact(conn_string)!r}: no backend answers to {scheme!r}; there are: {known}"
+        f"{dsn.redact(conn_string)!r}: no backend answers to {scheme!r}; there are: "
+        f"{', '.join(known)}{suggestion}"
     )

@@ -129,21 +129,42 @@ def _attendance(client: Backend, counts: Counts) -> Iterator[Check]:
 
 
 def _stuck(client: Backend, counts: Counts) -> Iterator[Check]:
-    stuck, looked_at = stuck_in(client, counts)
+    stuck = stuck_in(client, counts)
     check = f"blocked in {counts.queue}"
-    bound = "" if looked_at >= counts.blocked else f", of the oldest {looked_at} looked at"
-    if not stuck:
+    all_seen = stuck.looked_at >= counts.blocked
+    bound = "" if all_seen else f", of the oldest {stuck.looked_at} looked at"
+    if stuck.failed:
+        yield _waiting_for_failed(f"failed before {counts.queue}", stuck.failed, bound)
+    if not stuck.tasks:
         if bound:
             yield Check(check, True, f"none for ever{bound}")
         return
-    some = list(stuck)[:NAMED]
-    reasons = "; ".join(f"{task_id} by {', '.join(stuck[task_id])}" for task_id in some)
-    more = f"; and {len(stuck) - NAMED} more" if len(stuck) > NAMED else ""
-    what = f"{tasks(len(stuck))} blocked for ever by what was canceled or dropped{bound}"
-    ids = arguments(*some)
-    again = "; then gator doctor again for the others" if more else ""
+    some, more, again = _named(stuck.tasks, "by")
+    what = f"{tasks(len(stuck.tasks))} blocked for ever by what was canceled or dropped{bound}"
+    ids = arguments(*list(stuck.tasks)[:NAMED])
     remedy = f"gator retry {ids} to run them all the same, gator cancel {ids} to remove them{again}"
-    yield Check(check, False, f"{what}: {reasons}{more}", remedy)
+    yield Check(check, False, f"{what}: {some}{more}", remedy)
+
+
+def _waiting_for_failed(check: str, held: dict[str, list[str]], bound: str) -> Check:
+    some, more, again = _named(held, "for")
+    what = f"{tasks(len(held))} that wait for failed ones{bound}"
+    named = list(held)[:NAMED]
+    failed = arguments(*dict.fromkeys(one for task_id in named for one in held[task_id]))
+    remedy = (
+        f"gator retry {failed} to have them follow when that succeeds, "
+        f"gator cancel {arguments(*named)} to remove them{again}"
+    )
+    return Check(check, False, f"{what}: {some}{more}", remedy)
+
+
+def _named(held: dict[str, list[str]], word: str) -> tuple[str, str, str]:
+    """Return the first of the tasks with what holds each, how many more there are, and what to do
+    about these."""
+    some = "; ".join(f"{one} {word} {', '.join(held[one])}" for one in list(held)[:NAMED])
+    if len(held) <= NAMED:
+        return some, "", ""
+    return some, f"; and {len(held) - NAMED} more", "; then gator doctor again for the others"
 
 
 def _module(name: str) -> Check:

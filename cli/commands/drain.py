@@ -7,7 +7,7 @@ import time
 
 import click
 
-from alligator.backends.base import Counts
+from alligator.backends.base import Backend, Counts
 
 from ..broker import open_client
 from ..completing import queue_names
@@ -18,6 +18,7 @@ from ..progress import Meter
 from ..queue_rows import QUEUE_COLUMNS, queue_rows
 from ..selection import misspelt
 from ..session import Session, pass_session
+from ..stuck import stuck_in
 from ..tally import tasks
 from ..types import duration, queue_name
 
@@ -59,13 +60,21 @@ def command(session: Session, queue: str, timeout: float | None, running: bool) 
                 look = f"See which: gator peek -q {shlex.quote(queue)}"
                 raise TimedOut(
                     f"queue {queue!r} still has {tasks(left)} after {timeout:g} s",
-                    sentences([look, *hindrances(client, [queue])]),
+                    sentences([look, *_held_back(client, queue), *hindrances(client, [queue])]),
                 )
             meter.at(left)
             time.sleep(LOOK)
     finally:
         meter.clear()
     session.out.rows(queue_rows(client, [queue]), QUEUE_COLUMNS)
+
+
+def _held_back(client: Backend, queue: str) -> list[str]:
+    """Say that some of a queue's tasks will not run by themselves."""
+    stuck = stuck_in(client, client.counts(queue))
+    count = len(stuck.tasks) + len(stuck.failed)
+    why = "blocked by what failed, was canceled or dropped; gator doctor says what to do"
+    return [f"{tasks(count)} {why}"] if count else []
 
 
 def _left(counts: Counts, running: bool) -> int:

@@ -47,6 +47,11 @@ class TestCancel:
         assert cli.ok("cancel", "c", "--ids-from", "-", input="b\r\nc\n") == "c\nb\n"
         assert given.states() == {}
 
+    def test_blanks_of_an_id_are_kept(self, cli: Cli, given: Given) -> None:
+        given.task("shop.add", task_id=" x ")
+        (cli.folder / "ids").write_bytes(b"\r\n x \r\n")
+        assert cli.ok("cancel", "--ids-from", str(cli.folder / "ids")) == " x \n"
+
     def test_no_ids_are_no_failure_unless_nothing_was_said(self, cli: Cli) -> None:
         assert cli.ok("cancel", "--ids-from", "-", input="") == ""
         assert cli("cancel").exit_code == 2

@@ -270,6 +270,26 @@ class TestBlockedForEver:
         any_cli.ok(*shlex.split(retry)[1:])
         assert "blocked in all" not in found(any_cli)
 
+    def test_those_whose_dependency_has_failed(self, any_cli: Cli, given_any: Given) -> None:
+        if Capability.DEPENDENCIES not in given_any.client.capabilities:
+            return
+        for name in ("-bad", "gone", "good"):
+            given_any.task("shop.boom", task_id=name, queue="first")
+        given_any.task("shop.add", task_id="a", depends_on=["-bad", "good"])
+        given_any.task("shop.add", task_id="b", depends_on=["-bad"])
+        given_any.task("shop.add", task_id="c", depends_on=["-bad", "gone"])
+        assert "failed before all" not in found(any_cli)
+        given_any.failed("-bad")
+        given_any.client.cancel("gone")
+        rows = found(any_cli)
+        row = rows["failed before all"]
+        assert row["detail"] == "2 tasks that wait for failed ones: a for -bad; b for -bad"
+        assert str(rows["blocked in all"]["detail"]).endswith("dropped: c by gone")
+        retry, _, cancel = str(row["remedy"]).partition(" to have them follow when that succeeds, ")
+        assert cancel == "gator cancel a b to remove them"
+        any_cli.ok(*shlex.split(retry)[1:])
+        assert "failed before all" not in found(any_cli)
+
     def test_the_look_is_bounded(self, cli: Cli, given: Given) -> None:
         given.task("shop.add", task_id="there")
         entries = [Entry(f"{n}", b"", depends_on=("there",)) for n in range(LOOKED_AT)]

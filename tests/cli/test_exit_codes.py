@@ -303,3 +303,17 @@ def test_a_closed_stdout_does_not_become_the_database(cli: Cli, folder: Path) ->
     )
     assert result.returncode == 0, result.stderr
     assert len(cli.json("peek")) == 1
+
+
+def test_a_closed_stderr_does_not_become_what_a_task_opens(
+    cli: Cli, given: Given, folder: Path
+) -> None:
+    given.task("os.readlink", "/proc/self/fd/2", task_id="a", result_ttl=60)
+    subprocess.run(
+        ["sh", "-c", 'exec "$@" 2>&-', "sh", *command("worker", "--burst")],
+        cwd=folder,
+        env=cli.environment(),
+        timeout=60,
+        check=True,
+    )
+    assert json.loads(cli.ok("result", "a")) == "/dev/null"

@@ -51,6 +51,40 @@ def test_a_variable_that_says_no_is_no(cli: Cli, given: Given) -> None:
     assert cli.ok("peek").startswith("a\tall\t")
 
 
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("peek",), "name one queue at a time, or use --all-queues"),
+        (("drop", "--yes"), "name one queue at a time, or use --all-queues"),
+        (("cancel", "--yes"), "name one queue at a time, or use --all-queues"),
+        (("retry", "--yes"), "name one queue at a time, or use --all-queues"),
+        (("move", "--to", "c", "--yes"), "name one queue at a time, or use --all-queues"),
+        (("dump",), "name one queue at a time, or use --all-queues"),
+        (("push", "shop.add"), "name one queue at a time\n"),
+        (("load", "/dev/null"), "name one queue at a time\n"),
+        (("top",), "name one queue at a time\n"),
+    ],
+)
+def test_a_second_queue_is_refused_where_there_can_be_one(
+    cli: Cli, given: Given, args: tuple[str, ...], said: str
+) -> None:
+    tasks = {given.task("shop.add", queue=queue) for queue in ("a", "b")}
+    for queues in (("-q", "a", "-q", "b"), ("-qa", "--queue=b")):
+        result = cli(*args, *queues)
+        assert (result.exit_code, result.stdout) == (2, "")
+        assert f"-q is given twice; {said}" in result.stderr
+    assert given.states().keys() == tasks
+
+
+def test_one_queue_goes_before_that_of_a_variable_and_others_take_several(
+    cli: Cli, given: Given
+) -> None:
+    given.task("shop.add", queue="a", task_id="x")
+    cli.env["GATOR_PEEK_QUEUE"] = "b"
+    assert cli.ok("peek", "-q", "a", "--quiet") == "x\n"
+    assert cli.ok("stats", "-q", "a", "-q", "b", "--fields", "queue") == "a\nb\n"
+
+
 def test_a_commands_own_options_have_variables(cli: Cli) -> None:
     cli.env.update(GATOR_PUSH_QUEUE="mail", GATOR_PUSH_RETRIES="2")
     cli.ok("enqueue", "shop.add", "--id", "a")

@@ -430,6 +430,40 @@ class TestConfigAndHelp:
         row = cli.json("config", "--dsn", "redis://me:secret@h/0")[0]
         assert (row["value"], row["source"]) == ("redis://me:***@h/0", "--dsn")
 
+    @pytest.mark.parametrize(
+        ("name", "value", "shown"),
+        [
+            ("GATOR_FOO", "redis://u:h1dden@h/0", "redis://u:***@h/0"),
+            ("GATOR_FOO", "one redis://u:h1d den@h/0", "one redis://u:***@h/0"),
+            ("GATOR_PUSH_KWARGS", '{"to": "a@b"}', '{"to": "a@b"}'),
+            ("GATOR_OTHER_DSN", "u:h1dden@h", "***@h"),
+            ("GATOR_PASSWORD", "h1dden", "***"),
+            ("GATOR_API_TOKEN", "h1dden", "***"),
+            ("ALLIGATOR_SECRET", "h1dden", "***"),
+            ("ALLIGATOR_SECRET", "", ""),
+            ("GATOR_SECRET_FILE", "/run/secret", "/run/secret"),
+            ("GATOR_PUSH_ID", "the h1dden one", "the *** one"),
+        ],
+    )
+    def test_config_shows_no_secret(self, cli: Cli, name: str, value: str, shown: str) -> None:
+        cli.env[name] = value
+        rows = {row["name"]: row for row in cli.json("config", "--dsn", "redis://u:h1dden@h/0")}
+        assert rows[name]["value"] == shown
+
+    def test_config_shows_no_secret_among_the_options_of_the_dsn(self, cli: Cli) -> None:
+        dsn = "redis://u:x@h/0?api_key=h1dden&lease=5&token=h1dden"
+        shown = "redis://u:***@h/0?api_key=***&lease=5&token=***"
+        assert cli.json("config", "--dsn", dsn)[0]["value"] == shown
+        assert shown in cli("ping", "--dsn", dsn).stderr
+
+    def test_config_tells_which_variables_nothing_reads(self, cli: Cli) -> None:
+        read = ("GATOR_JSON", "GATOR_PUSH_QUEUE", "GATOR_RUN_TASK_FORCE", "GATOR_ALLOW")
+        unread = ("GATOR_PUSH_QEUE", "GATOR_VERSION", "GATOR_HELP")
+        cli.env.update(dict.fromkeys((*read, *unread), "1"))
+        sources = {row["name"]: row["source"] for row in cli.json("config")}
+        assert {sources[name] for name in read} == {"environment"}
+        assert {sources[name] for name in unread} == {"environment, unknown to gator"}
+
     def test_help_is_that_of_the_command(self, cli: Cli) -> None:
         assert cli.ok("help", "show") == cli.ok("show", "--help")
         assert cli.ok("help") == cli.ok("--help")

@@ -114,6 +114,42 @@ class TestPause:
         assert cli("show", "a").stderr == ""
         assert not any("o worker" in cli(*command).stderr for command in waits)
 
+    def test_who_waits_is_told_which_failed_task_is_waited_for(
+        self, any_cli: Cli, given_any: Given
+    ) -> None:
+        if Capability.DEPENDENCIES not in given_any.client.capabilities:
+            return
+        given_any.task("shop.boom", task_id="-a")
+        given_any.task("shop.add", task_id="b", depends_on="-a")
+        given_any.task("shop.add", task_id="c", depends_on="b", result_ttl=60)
+        said = "\nIt waits for -a, which failed; gator retry -- -a\n"
+        push = ("push", "shop.add", "--depends-on=-a", "--wait", "--wait-timeout", "10ms")
+        waits = (
+            ("wait", "b", "--timeout", "10ms"),
+            ("result", "c", "--timeout", "10ms"),
+            push,
+        )
+        drain = ("drain", "all", "--timeout", "10ms")
+        assert not any("waits for" in any_cli(*command).stderr for command in waits)
+        assert "blocked" not in any_cli(*drain).stderr
+
+        given_any.failed("-a")
+        results = [any_cli(*command) for command in waits]
+        assert {result.exit_code for result in results} == {124}
+        assert all(said in result.stderr for result in results)
+        assert "\n3 tasks blocked by what failed" in any_cli(*drain).stderr
+
+        any_cli.ok("retry", "--", "-a")
+        assert not any("waits for" in any_cli(*command).stderr for command in waits)
+
+    def test_many_failed_tasks_are_not_all_named(self, cli: Cli, given: Given) -> None:
+        ids = [given.task("shop.boom", task_id=f"a{number}") for number in range(7)]
+        given.task("shop.add", task_id="b", depends_on=ids)
+        for task_id in ids:
+            given.failed(task_id)
+        said = "a0, a1, a2, a3, a4 and 2 more, which failed; gator retry a0 a1 a2 a3 a4\n"
+        assert said in cli("wait", "b", "--timeout", "10ms").stderr
+
     def test_a_queue_with_totals_is_shown_until_it_is_dropped(self, cli: Cli, given: Given) -> None:
         given.done(given.task("shop.add"), b"1")
         given.done(given.task("shop.add", queue="mail"), b"1")

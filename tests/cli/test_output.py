@@ -256,6 +256,20 @@ def test_on_a_narrow_terminal_checks_are_told_in_full(cli: Cli, given: Given) ->
     assert "gator worker -q mail" in " ".join(remedies.split())
 
 
+@pytest.mark.parametrize(
+    ("columns", "names"),
+    [(40, ["check", "ok", "detail", "remedy"]), (30, ["check", "ok", "detail"])],
+)
+def test_a_terminal_may_be_too_narrow_for_the_remedy_but_not_for_the_name_of_a_check(
+    cli: Cli, given: Given, columns: int, names: list[str]
+) -> None:
+    given.task("shop.add", queue="mail")
+    lines = table_lines(cli, "doctor", columns=columns)
+    assert max(map(len, lines)) <= columns
+    assert lines[0].split() == names
+    assert any(line.startswith("queue") and "false" in line for line in lines)
+
+
 WIDE = "報告書を毎週作成するキュー"
 
 

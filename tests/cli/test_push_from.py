@@ -301,6 +301,22 @@ class TestCheckpoint:
         result = one("push", "--from", "-", "--checkpoint", note, input=calls(10))
         assert "is no checkpoint of gator push" in result.stderr
 
+    @pytest.mark.parametrize("kind", ["empty", "device", "pipe", "folder"])
+    def test_a_checkpoint_that_can_be_none_is_refused(
+        self, cli: Cli, folder: Path, kind: str
+    ) -> None:
+        (folder / "device").symlink_to("/dev/null")
+        os.mkfifo(folder / "pipe")
+        (folder / "folder").mkdir()
+        (folder / "rows").write_text(calls(1))
+        path = "" if kind == "empty" else kind
+        result = cli.process("push", "--from", "rows", "--checkpoint", path)
+        assert result.returncode == 2
+        said = "--checkpoint is empty" if kind == "empty" else f"checkpoint '{kind}' is no file"
+        assert said in result.stderr
+        assert list(folder.glob("*.lock")) == []
+        assert cli.ok("peek") == ""
+
     def test_one_load_at_a_time(self, cli: Cli, folder: Path) -> None:
         held = Checkpoint(str(folder / "note"))
         held.open("x", "y")

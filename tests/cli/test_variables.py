@@ -63,6 +63,7 @@ def test_no_variable_asks_for_help_or_the_version(
     [
         ("GATOR_PUSH_DELAY", "5x", "push a.b", "(--delay): '5x' is no duration"),
         ("GATOR_WORKER_PROCESSES", "0", "worker", "(--processes): 0 is not in the range"),
+        ("GATOR_PUSH_RETRIES", "1.5", "push a.b", "(--retries): '1.5' is not a whole number"),
         ("GATOR_PEEK_STATE", "faild", "peek", "(--state): there is no state 'faild'"),
         ("GATOR_FORMAT", "jsn", "peek", "(--format): there is no format 'jsn'"),
         ("GATOR_JSON", "maybe", "peek", "(--json): 'maybe' is not a valid boolean"),

@@ -569,6 +569,12 @@ def test_an_unknown_scheme_is_refused_with_what_there_is() -> None:
         Gator("nosuch://user:secret@host/0")
 
 
+@pytest.mark.parametrize(("wrong", "meant"), [("redsi", "redis"), ("sqlit", "sqlite")])
+def test_a_misspelt_scheme_gets_the_nearest_one(wrong: str, meant: str) -> None:
+    with pytest.raises(InvalidDSN, match=rf"answers to '{wrong}'.*\. Did you mean '{meant}'\?$"):
+        Gator(f"{wrong}://host/0")
+
+
 def test_a_wrong_dsn_does_not_show_the_password() -> None:
     with pytest.raises(InvalidDSN) as caught:
         Gator("nosuch://user:secret@host/0")

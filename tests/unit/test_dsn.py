@@ -274,6 +274,15 @@ def test_a_dsn_that_cannot_be_read_shows_nothing_before_its_last_at_sign(text: s
     assert_hidden(["hunter", "wolf"], str(error.value))
 
 
+@pytest.mark.parametrize("quote_mark", ["'", '"'])
+def test_quotes_around_a_dsn_are_to_be_taken_off(quote_mark: str) -> None:
+    with pytest.raises(InvalidDSN) as caught:
+        parse(f"{quote_mark}redis://ann:hunter2@h/0{quote_mark}")
+
+    shown = f"{quote_mark}redis://***@h/0{quote_mark}"
+    assert str(caught.value) == f"{shown} is in quotes; take them off"
+
+
 def test_a_raw_ampersand_in_a_password_is_said_to_need_quoting() -> None:
     with pytest.raises(InvalidDSN) as error:
         parse("rediss://h/0?ssl_password=wolf&hunter&lease=5")

@@ -26,6 +26,14 @@ def test_the_passwords_of_address_and_options_are_told_apart() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["token", "api_key", "ApiKey", "client_secret"])
+def test_options_that_are_secrets_by_another_name_are_hidden(name: str) -> None:
+    dsn = f"own://h/0?{name}=wolf&lease=3"
+
+    assert passwords(dsn) == {"wolf"}
+    assert redacted(f"at {dsn}") == f"at own://h/0?{name}=***&lease=3"
+
+
 def test_a_dsn_within_a_text_loses_its_passwords() -> None:
     text = f"cannot reach {DSN}; trying again"
 
