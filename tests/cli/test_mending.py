@@ -78,7 +78,7 @@ class TestRetry:
         waits = given_any.task("shop.add")
         result = any_cli("retry", waits)
         assert (result.exit_code, result.stdout) == (0, "")
-        assert result.stderr == "1 task left alone: it is waiting already\n"
+        assert result.stderr == "1 task left alone: waiting already\n"
         assert any_cli("retry", waits, "--dry-run").stderr == result.stderr
         failed = given_any.failed(given_any.task("shop.boom"))
         assert any_cli("retry", waits, failed, "4294967295").exit_code == 3
@@ -95,7 +95,7 @@ class TestRetry:
         result = any_cli("retry", *states, "--yes", "--json")
         assert counts(result.stdout) == (3, 1, 0, 2)
         assert set(result.stderr.splitlines()) == {
-            "1 task left alone: it is waiting already",
+            "1 task left alone: waiting already",
             "1 task left alone: a worker is running it",
         }
 
@@ -392,7 +392,7 @@ class TestWaitAndResult:
         assert cli("wait").exit_code == 2
         empty = cli("wait", "")
         assert (empty.exit_code, empty.stdout) == (2, "")
-        assert "an id is empty" in empty.stderr
+        assert "it is empty; give the id that push printed" in empty.stderr
         assert cli("wait", "--ids-from", "-", input="\n").stderr == (
             "no ids given, nothing waited for\n"
         )
