@@ -17,6 +17,7 @@ from ..backup import Backup
 from ..broker import open_gator
 from ..completing import files
 from ..errors import FAILED
+from ..fields import CHANGED
 from ..mending import Manner, change, chosen, manner_options, same_ids
 from ..options import Command
 from ..selection import (
@@ -44,6 +45,7 @@ UNDROPPABLE = "a running task cannot be dropped, only waited for"
     "drop",
     cls=Command,
     examples=EXAMPLES,
+    fields=CHANGED,
     surplus="Name the queue with -q. Single tasks are taken off by id: gator cancel ID.",
 )
 @queue_options

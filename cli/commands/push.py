@@ -24,6 +24,7 @@ from ..binding import check
 from ..broker import open_gator
 from ..completing import files, queue_names, task_ids
 from ..errors import CannotPrint
+from ..fields import PUSHED, of_push
 from ..lines import backoff
 from ..options import Command
 from ..outcomes import result_of
@@ -87,6 +88,8 @@ def dotted_path(text: str) -> DottedPath:
     "push",
     cls=Command,
     examples=EXAMPLES,
+    fields=PUSHED,
+    fields_with=of_push,
     surplus="The function's arguments go into --args: --args '[1, \"x\"]'.",
 )
 @click.argument("func", type=dotted_path, metavar="[TASK]", required=False)
