@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from alligator.backends.base import (
     Backend,
     Capability,
 )
-from alligator.exceptions import NotImportable, UnsupportedByBroker
+from alligator.exceptions import BrokerUnreachable, NotImportable, UnsupportedByBroker
 from alligator.execution import encode
 from alligator.gator import Gator
 from alligator.tasks import Task
@@ -279,8 +280,22 @@ def _show_body(session: Session, gator: Gator, task: Task) -> None:
     session.out.line(encode(task).decode())
 
 
+def _queue(gator: Gator, task: Task) -> None:
+    """Push the task; when nobody knows whether that was done, say how to repeat it."""
+    try:
+        gator.push_many([task])
+    except BrokerUnreachable as error:
+        if error.maybe_done and Capability.CUSTOM_IDS in gator.client.capabilities:
+            name = shlex.quote(task.task_id)
+            error.add_note(
+                f"The task's id is {name}: the same command with --id {name} makes no double while "
+                "the broker holds it."
+            )
+        raise
+
+
 def _push(session: Session, gator: Gator, task: Task) -> None:
-    gator.push_many([task])
+    _queue(gator, task)
     _note_when_held(session, task)
     try:
         if session.out.format is None and not session.out.fields:
@@ -300,7 +315,7 @@ def _note_when_held(session: Session, task: Task) -> None:
 
 
 def _push_and_wait(session: Session, gator: Gator, task: Task, timeout: float | None) -> None:
-    gator.push_many([task])
+    _queue(gator, task)
     _note_when_held(session, task)
     try:
         finished = gator.client.wait_finished(task.task_id, timeout)
