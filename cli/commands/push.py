@@ -15,7 +15,12 @@ from alligator.backends.base import (
     Backend,
     Capability,
 )
-from alligator.exceptions import BrokerUnreachable, NotImportable, UnsupportedByBroker
+from alligator.exceptions import (
+    BrokerError,
+    BrokerUnreachable,
+    NotImportable,
+    UnsupportedByBroker,
+)
 from alligator.execution import encode
 from alligator.gator import Gator
 from alligator.tasks import Task
@@ -319,10 +324,10 @@ def _push_and_wait(session: Session, gator: Gator, task: Task, timeout: float | 
     _note_when_held(session, task)
     try:
         finished = gator.client.wait_finished(task.task_id, timeout)
-    except KeyboardInterrupt as error:
+        result = result_of(gator.client, task.task_id, finished, timeout)
+    except (KeyboardInterrupt, BrokerError) as error:
         error.add_note(f"No longer waiting; task {task.task_id} stays queued.")
         raise
-    result = result_of(gator.client, task.task_id, finished, timeout)
     try:
         session.out.line(result)
         session.out.flush()

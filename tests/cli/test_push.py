@@ -14,7 +14,7 @@ import pytest
 from alligator import Gator
 from alligator.backends.base import Ack, State
 
-from ..servers import Server, eventually
+from ..servers import Server, eventually, redis_server
 from ..topologies import ask
 from .conftest import Cli, Given
 
@@ -325,6 +325,22 @@ def test_a_pushed_task_waits_in_the_default_queue(cli: Cli, given: Given) -> Non
     cli.ok("push", "shop.add", "--id", "a")
     assert given.client.queues() == ["all"]
     assert given.states() == {"a": State.WAITING}
+
+
+def test_a_broker_that_goes_away_while_somebody_waits_has_the_task_named(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        cli = Cli(f"{server.dsn}?timeout=1", folder)
+        args = ("push", "shop.add", "--wait", "--id", "w")
+        with cli.start(*args, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            eventually(lambda: cli("show", "w").exit_code == 0, "the push")
+            server.kill()
+            stdout, stderr = process.communicate(timeout=30)
+
+    assert (process.returncode, stdout) == (69, "")
+    assert stderr.startswith("Error: ")
+    assert stderr.endswith("\nNo longer waiting; task w stays queued.\n")
 
 
 class TestALostAnswer:
