@@ -30,7 +30,7 @@ from ..selection import (
     records,
 )
 from ..session import Session, pass_session
-from ..tally import Tally, left_alone
+from ..tally import Tally, left_alone, summarize
 
 EXAMPLES = """
 gator drop -q mail --dry-run
@@ -109,9 +109,10 @@ def command(session: Session, /, backup: str | None, **options: Any) -> int:
         session.out.note(nothing_in(client, queues))
     if running:
         session.out.note(left_alone(running, Mended.RUNNING))
-    session.out.record(
+    summarize(
+        session,
         {"matched": matched + running, "changed": changed, "failed": 0, "skipped": skipped},
-        unasked="json",
+        "removed",
     )
     return os.EX_OK
 
