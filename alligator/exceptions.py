@@ -26,7 +26,7 @@ They are one tree::
     └── BrokerError
         ├── InvalidDSN            not a DSN, or a scheme nobody registered
         ├── MissingDriver         the broker's client library is not installed
-        ├── BrokerUnreachable     no answer; whether the last request was done is unknown
+        ├── BrokerUnreachable     no answer; the last request may have been carried out
         ├── BrokerRefused         the answer was no: password, memory, disk, settings
         └── UnsupportedByBroker   this broker cannot do that
 """
@@ -155,7 +155,15 @@ class MissingDriver(BrokerError):
 
 
 class BrokerUnreachable(BrokerError):
-    """The broker gave no answer; whether the request was carried out is unknown."""
+    """The broker gave no answer.
+
+    Attributes:
+        maybe_done: the last request was sent, and may have been carried out all the same.
+    """
+
+    def __init__(self, *args: object, maybe_done: bool = False) -> None:
+        super().__init__(*args)
+        self.maybe_done = maybe_done
 
 
 class BrokerRefused(BrokerError):

@@ -79,8 +79,8 @@ class Preparer:
         self._held = HeldBack()
         self._renew()
 
-    def batches(self, chunks: Iterable[list[bytes]], doubtful: int = 0) -> Iterator[Batch]:
-        """Yield full batches, and at each pause what there is.
+    def batches(self, chunks: Iterable[list[bytes]], doubtful: int = 0) -> Iterator[Batch | None]:
+        """Yield full batches, and at each pause of the input what there is, then None.
 
         Args:
             doubtful: the last line of a batch that an earlier run made; the first one ends there,
@@ -96,8 +96,10 @@ class Preparer:
                     yield before
                 if self._number == doubtful or (self._number > doubtful and self._full()):
                     yield self._finished()
-            if not chunk and self._lines and self._number > doubtful:
-                yield self._finished()
+            if not chunk:
+                if self._lines and self._number > doubtful:
+                    yield self._finished()
+                yield None
         total = self._number
         for number, line, circle in self._held.in_order():
             if self._full():

@@ -91,7 +91,7 @@ def _push(
     try:
         batches = preparer.batches(_after(lines(file), note, source, meter), note.sending)
         if source.dry_run:
-            for batch in batches:
+            for batch in filter(None, batches):
                 note.done = _checked(note.done, batch)
                 meter.at(batch.last, batch.read)
         else:
@@ -134,11 +134,11 @@ def _after(
         raise _another(note.done.lines, source)
 
 
-def _same(batches: Iterator[Batch], note: Note, source: Source) -> Iterator[Batch]:
+def _same(batches: Iterator[Batch | None], note: Note, source: Source) -> Iterator[Batch | None]:
     """Make sure that a batch in doubt is the one that an earlier run made."""
     doubtful, crc = note.sending, note.sending_crc
     for batch in batches:
-        if doubtful:
+        if doubtful and batch is not None:
             if batch.last != doubtful:
                 raise _another(doubtful, source)
             _compare(batch.crc, crc, doubtful, source)

@@ -49,10 +49,8 @@ def fields(ctx: click.Context, _param: click.Parameter, begun: str) -> list[str]
     """Offer the last one of the names of fields."""
     before, comma, last = begun.rpartition(",")
     given = before.split(",")
-    command = ctx.command
-    known = getattr(command, "fields_by", {}).get(
-        ctx.params.get("by"), getattr(command, "fields", ())
-    )
+    fields_of = getattr(ctx.command, "fields_of", None)
+    known = fields_of(ctx) if fields_of else ()
     names = [name for name in known if name not in given]
     return [f"{before}{comma}{name}" for name in names if name.startswith(last)]
 

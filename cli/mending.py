@@ -22,7 +22,7 @@ from .output import Output
 from .progress import Meter, Pace
 from .selection import Filter, chosen_queues, chosen_states, count, nothing_in, records
 from .session import Session
-from .tally import Tally, tasks
+from .tally import Tally, summarize, tasks, were
 from .types import rate
 
 #: Tasks changed in one call of the broker.
@@ -242,7 +242,7 @@ def _selected(
             else nothing_in(client, queues, "nothing that matches")
         )
     summary = tally.summary()
-    session.out.record({**summary, "changed": 0} if manner.dry_run else summary, unasked="json")
+    summarize(session, {**summary, "changed": 0} if manner.dry_run else summary, verb.past)
     return os.EX_OK
 
 
@@ -328,8 +328,7 @@ def _batches(
 
 
 def _so_far(tally: Tally, rest: str) -> str:
-    changed = "1 was" if tally.changed == 1 else f"{tally.changed} were"
-    return f"Of {tasks(tally.matched)} so far, {changed} changed. {rest}"
+    return f"Of {tasks(tally.matched)} so far, {were(tally.changed)} changed. {rest}"
 
 
 def _apart(targets: Iterable[Target]) -> list[Target]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
@@ -116,7 +116,7 @@ class Command(click.Command):
         *args: Any,
         examples: str = "",
         fields: Sequence[str] = (),
-        fields_by: Mapping[str, Sequence[str]] | None = None,
+        fields_with: Callable[[Mapping[str, Any]], Sequence[str]] | None = None,
         formats: Sequence[str] = (),
         surplus: str = "",
         elsewhere: Mapping[str, str] | None = None,
@@ -125,8 +125,8 @@ class Command(click.Command):
         """Make a command; what is not named here is click's.
 
         Args:
-            fields: what --fields takes.
-            fields_by: what it takes with these values of --by instead.
+            fields: what --fields takes; () where the output has none.
+            fields_with: what it takes instead, by the values of the options.
             formats: what --format takes here and elsewhere does not.
             surplus: what to do instead of giving one argument too many.
             elsewhere: options that other queues have, and what they are called here.
@@ -134,7 +134,7 @@ class Command(click.Command):
         super().__init__(*args, **kwargs)
         self.examples = examples
         self.fields = fields
-        self.fields_by = fields_by or {}
+        self.fields_with = fields_with
         self.formats = formats
         self.surplus = surplus
         self.elsewhere = elsewhere or {}
@@ -174,6 +174,15 @@ class Command(click.Command):
                 every = any("--all-queues" in other.opts for other in self.params)
                 instead = ", or use --all-queues" if every else ""
                 ctx.fail(f"-q is given twice; name one queue at a time{instead}")
+
+    def fields_of(self, ctx: click.Context) -> Sequence[str]:
+        """Return what --fields takes beside the other options that were given."""
+        return self.fields_with(ctx.params) if self.fields_with else self.fields
+
+    def invoke(self, ctx: click.Context) -> Any:
+        # Found only when something is printed, a wrong field would be told with the work done.
+        ctx.invoke(ctx.ensure_object(Session).out.check, self.fields_of(ctx), self.formats)
+        return super().invoke(ctx)
 
     def shell_complete(
         self, ctx: click.Context, incomplete: str

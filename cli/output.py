@@ -7,7 +7,7 @@ import itertools
 import os
 import select
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -96,6 +96,34 @@ class Output:
             while some := list(itertools.islice(rows, TABLE_ROWS)):
                 self.rows(some, Columns(("id",)))
 
+    def check(self, names: Sequence[str], formats: Sequence[str] = ()) -> None:
+        """Refuse a format or fields that a command's output cannot have.
+
+        Args:
+            names: the fields that it has; () for output that has none.
+            formats: what it has besides those that all have.
+
+        Raises:
+            UsageError: it says what there is.
+        """
+        if self.format in formats:
+            return
+        if self.format == PROMETHEUS and (names or self._given("format")):
+            raise click.UsageError(f"{self.called['format']}: only gator stats has {PROMETHEUS}")
+        if not names and self.fields and self._given("fields"):
+            raise click.UsageError("--fields: what this prints has no fields; leave it out")
+        for name in self.fields if names else ():
+            if name not in names:
+                raise click.UsageError(
+                    f"{self.called['fields']}: there is no field {name!r}."
+                    f"{did_you_mean(name, names)} There are: {', '.join(names)}."
+                )
+
+    def _given(self, option: str) -> bool:
+        """Whether the option itself was given. A variable is there for all commands, those that
+        have no use for it too."""
+        return self.called[option] == f"--{option}"
+
     def rows(self, rows: Iterable[Row], columns: Columns) -> int:
         """Write rows as they come, and return how many.
 
@@ -164,14 +192,7 @@ class Output:
             Output(format, color=self.color).rows(pairs, Columns(("field", "value")))
 
     def _chosen(self, columns: Columns) -> tuple[str, ...]:
-        if self.format == PROMETHEUS:
-            raise click.UsageError(f"{self.called['format']}: only gator stats has {PROMETHEUS}")
-        for name in self.fields:
-            if name not in columns.names:
-                raise click.UsageError(
-                    f"{self.called['fields']}: there is no field {name!r}."
-                    f"{did_you_mean(name, columns.names)} There are: {', '.join(columns.names)}."
-                )
+        self.check(columns.names)
         return self.fields or columns.names
 
     def _one_table(self, rows: Iterator[Row]) -> Iterator[Row]:

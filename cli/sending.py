@@ -139,11 +139,16 @@ def _marker(task_id: str) -> Task:
     return Task(task_id=task_id, delay_until=FAR).to_call(_NOTHING)
 
 
-def send_all(batches: Iterator[Batch], sender: Sender, pace: Pace) -> None:
+def send_all(batches: Iterator[Batch | None], sender: Sender, pace: Pace) -> None:
     """Send batches in their order, each made while the one before is sent.
 
     When something stops this, the batch that is on its way is finished all the same; what stopped
     it is then raised.
+
+    Args:
+        batches: None among them is a pause of the input. What is on its way is then waited for, or
+            its failure would be told only when more has come. Input that keeps coming has none, and
+            the next batch is made meanwhile.
     """
     last: Future[None] | None = None
     before = sys.getswitchinterval()
@@ -154,6 +159,8 @@ def send_all(batches: Iterator[Batch], sender: Sender, pace: Pace) -> None:
                 for batch in batches:
                     if last:
                         last.result()
+                    if batch is None:
+                        continue
                     pace.wait(batch.lines)
                     last = sending.submit(sender.send, batch)
                 if last:

@@ -1,11 +1,14 @@
-"""What became of the tasks that a command changes: counted, and worded."""
+"""What became of the tasks that a command changes: counted, worded, and printed."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from alligator.backends.base import Mended, Moved
+
+from .errors import CannotPrint
+from .session import Session
 
 #: Ids told one by one of those that were left alone.
 TOLD = 10
@@ -74,6 +77,25 @@ class Tally:
         )
 
 
+def summarize(session: Session, summary: Mapping[str, int], past: str) -> None:
+    """Print what became of the tasks that were selected.
+
+    Args:
+        past: what those that are changed were: "canceled".
+
+    Raises:
+        CannotPrint: it says so all the same.
+    """
+    try:
+        session.out.record(summary, unasked="json")
+        session.out.flush()
+    except CannotPrint as error:
+        matched, changed = tasks(summary["matched"]), summary["changed"]
+        done = f"Of {matched}, {were(changed)} {past} all the same."
+        error.hint = done if changed else f"None was {past}."
+        raise
+
+
 def left_alone(count: int, answer: Mended) -> str:
     """Say how many tasks were left alone, and why."""
     return f"{tasks(count)} left alone: {REASONS[answer]}"
@@ -82,3 +104,8 @@ def left_alone(count: int, answer: Mended) -> str:
 def tasks(count: int) -> str:
     """Word a number of tasks."""
     return f"{count} task" if count == 1 else f"{count} tasks"
+
+
+def were(count: int) -> str:
+    """Begin to say what a number of tasks were: "1 was", "2 were"."""
+    return "1 was" if count == 1 else f"{count} were"

@@ -329,7 +329,8 @@ class Connection:
             ) from error
         raise BrokerUnreachable(
             f"the connection to {self._shown} broke: {reason}; whether the last request was "
-            "carried out is unknown, so look at the queue before repeating it"
+            "carried out is unknown, so look at the queue before repeating it",
+            maybe_done=True,
         ) from error
 
 

@@ -28,6 +28,11 @@ PROMISES = frozenset(
     {"push", "settle", "claim", "cancel", "requeue", "move", "drop", "pause", "resume"}
 )
 
+#: What to do about a call of which nobody knows whether it was carried out.
+REPEATABLE = {
+    "push": "; a push may be repeated with its id, which is not queued again while it is held"
+}
+
 #: The scripts that do without moves.lua.
 MOVELESS = frozenset(
     {"beat", "forget", "leave", "pause", "paused", "push", "queues", "resume", "wait", "workers"}
@@ -131,7 +136,7 @@ class Link:
                 self._await_replicas(connection)
             return answer
 
-        return self._persist(connection, evaluate)
+        return self._persist(connection, evaluate, REPEATABLE.get(name, ""))
 
     def _await_replicas(self, connection: Any) -> None:
         """Wait until so many replicas as the DSN asks for have what the last call changed."""
@@ -142,7 +147,8 @@ class Link:
             raise BrokerUnreachable(
                 f"{self.where}: carried out on the master, but {reached} of {self._replicas} "
                 "replicas have it, so a fail-over might lose it; check the replicas, or ask for "
-                "fewer (?replicas=)"
+                "fewer (?replicas=)",
+                maybe_done=True,
             )
 
     def _exchange(self, connection: Any, *command: Any) -> Any:
@@ -193,10 +199,13 @@ class Link:
                 "when memory is short; set maxmemory-policy noeviction"
             )
 
-    def _persist(self, connection: Any, attempt: Callable[[], _T]) -> _T:
+    def _persist(self, connection: Any, attempt: Callable[[], _T], remedy: str = "") -> _T:
         """Try until there is an answer: once more in any case, then until the time-out is over.
 
         A server that was never reached is not waited for, so a wrong address shows at once.
+
+        Args:
+            remedy: what the error adds when nobody knows whether it was carried out.
         """
         deadline = time.monotonic() + self.timeout
         pause = 0.0
@@ -219,7 +228,7 @@ class Link:
                     raise ours from error
                 if given_up:
                     cause = error.__cause__ if ours is error else error
-                    raise (_in_doubt(ours) if lost else ours) from cause
+                    raise (_in_doubt(ours, remedy) if lost else ours) from cause
                 self._follow(connection, error)
             time.sleep(pause)
             pause = min(0.25, 2 * pause + 0.01)
@@ -313,10 +322,9 @@ class Link:
                 connection.disconnect()
 
 
-def _in_doubt(error: BrokerUnreachable) -> BrokerUnreachable:
+def _in_doubt(error: BrokerUnreachable, remedy: str) -> BrokerUnreachable:
     return BrokerUnreachable(
-        f"{error}; whether the last request was carried out is unknown; a push may be repeated "
-        "with its id, which is not queued again while it is held"
+        f"{error}; whether the last request was carried out is unknown{remedy}", maybe_done=True
     )
 
 

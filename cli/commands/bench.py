@@ -26,8 +26,20 @@ gator bench --tasks 100000 --json
 #: Tasks in a round trip of the batched figures, and round trips of one task.
 BATCH, SINGLE = 500, 200
 
+FIELDS = (
+    "broker",
+    "tasks",
+    "batch",
+    "pushed_per_second",
+    "done_per_second",
+    "push_p50",
+    "push_p99",
+    "cycle_p50",
+    "cycle_p99",
+)
 
-@click.command("bench", cls=Command, examples=EXAMPLES)
+
+@click.command("bench", cls=Command, examples=EXAMPLES, fields=FIELDS)
 @click.option(
     "--tasks",
     type=click.IntRange(1, 10_000_000),

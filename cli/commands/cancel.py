@@ -9,6 +9,7 @@ import click
 from alligator.backends.base import State
 
 from ..broker import open_client
+from ..fields import CHANGED, of_changes
 from ..ids import id_arguments
 from ..mending import Verb, chosen, manner_options, mend, same_ids
 from ..options import Command
@@ -25,7 +26,7 @@ STATES = tuple(state for state in State if state is not State.RUNNING)
 VERB = Verb("cancel", "canceled", STATES, removes=True)
 
 
-@click.command("cancel", cls=Command, examples=EXAMPLES)
+@click.command("cancel", cls=Command, examples=EXAMPLES, fields=CHANGED, fields_with=of_changes)
 @id_arguments
 @queue_options
 @filter_options

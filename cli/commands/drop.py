@@ -17,6 +17,7 @@ from ..backup import Backup
 from ..broker import open_gator
 from ..completing import files
 from ..errors import FAILED
+from ..fields import CHANGED
 from ..mending import Manner, change, chosen, manner_options, same_ids
 from ..options import Command
 from ..selection import (
@@ -29,7 +30,7 @@ from ..selection import (
     records,
 )
 from ..session import Session, pass_session
-from ..tally import Tally, left_alone
+from ..tally import Tally, left_alone, summarize
 
 EXAMPLES = """
 gator drop -q mail --dry-run
@@ -44,6 +45,7 @@ UNDROPPABLE = "a running task cannot be dropped, only waited for"
     "drop",
     cls=Command,
     examples=EXAMPLES,
+    fields=CHANGED,
     surplus="Name the queue with -q. Single tasks are taken off by id: gator cancel ID.",
 )
 @queue_options
@@ -107,9 +109,10 @@ def command(session: Session, /, backup: str | None, **options: Any) -> int:
         session.out.note(nothing_in(client, queues))
     if running:
         session.out.note(left_alone(running, Mended.RUNNING))
-    session.out.record(
+    summarize(
+        session,
         {"matched": matched + running, "changed": changed, "failed": 0, "skipped": skipped},
-        unasked="json",
+        "removed",
     )
     return os.EX_OK
 

@@ -7,6 +7,7 @@ import click
 from ..broker import open_gator
 from ..bulk_push import Source, push_lines
 from ..completing import queue_names
+from ..fields import LINES, of_lines
 from ..options import Command
 from ..session import Session, pass_session
 from ..types import queue_name, rate
@@ -18,7 +19,14 @@ gator dump -q mail | gator load - --dsn sqlite:///copy.db
 """
 
 
-@click.command("load", cls=Command, examples=EXAMPLES, surplus="One file at a time.")
+@click.command(
+    "load",
+    cls=Command,
+    examples=EXAMPLES,
+    fields=LINES,
+    fields_with=of_lines,
+    surplus="One file at a time.",
+)
 @click.argument("path", metavar="FILE", type=click.Path(allow_dash=True))
 @click.option(
     "-q",

@@ -12,6 +12,7 @@ from alligator.backends.base import Capability, Moved, State
 
 from ..broker import open_gator
 from ..completing import queue_names
+from ..fields import CHANGED, of_changes
 from ..ids import id_arguments
 from ..mending import Target, Verb, chosen, manner_options, mend
 from ..options import Command
@@ -27,7 +28,7 @@ gator move -q mail --task 'app.mail.bulk*' --to bulk --yes
 VERB = Verb("move", "moved", tuple(state for state in State if state is not State.RUNNING))
 
 
-@click.command("move", cls=Command, examples=EXAMPLES)
+@click.command("move", cls=Command, examples=EXAMPLES, fields=CHANGED, fields_with=of_changes)
 @id_arguments
 @click.option(
     "--to",

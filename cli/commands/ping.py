@@ -18,7 +18,7 @@ gator ping --dsn redis://localhost:6379/0 --json
 """
 
 
-@click.command("ping", cls=Command, examples=EXAMPLES)
+@click.command("ping", cls=Command, examples=EXAMPLES, fields=("dsn", "broker", "latency"))
 @pass_session
 def command(session: Session) -> None:
     """Ask the broker whether it answers.

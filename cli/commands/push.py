@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -14,7 +15,12 @@ from alligator.backends.base import (
     Backend,
     Capability,
 )
-from alligator.exceptions import NotImportable, UnsupportedByBroker
+from alligator.exceptions import (
+    BrokerError,
+    BrokerUnreachable,
+    NotImportable,
+    UnsupportedByBroker,
+)
 from alligator.execution import encode
 from alligator.gator import Gator
 from alligator.tasks import Task
@@ -24,6 +30,7 @@ from ..binding import check
 from ..broker import open_gator
 from ..completing import files, queue_names, task_ids
 from ..errors import CannotPrint
+from ..fields import PUSHED, of_push
 from ..lines import backoff
 from ..options import Command
 from ..outcomes import result_of
@@ -87,6 +94,8 @@ def dotted_path(text: str) -> DottedPath:
     "push",
     cls=Command,
     examples=EXAMPLES,
+    fields=PUSHED,
+    fields_with=of_push,
     surplus="The function's arguments go into --args: --args '[1, \"x\"]'.",
 )
 @click.argument("func", type=dotted_path, metavar="[TASK]", required=False)
@@ -276,8 +285,22 @@ def _show_body(session: Session, gator: Gator, task: Task) -> None:
     session.out.line(encode(task).decode())
 
 
+def _queue(gator: Gator, task: Task) -> None:
+    """Push the task; when nobody knows whether that was done, say how to repeat it."""
+    try:
+        gator.push_many([task])
+    except BrokerUnreachable as error:
+        if error.maybe_done and Capability.CUSTOM_IDS in gator.client.capabilities:
+            name = shlex.quote(task.task_id)
+            error.add_note(
+                f"The task's id is {name}: the same command with --id {name} makes no double while "
+                "the broker holds it."
+            )
+        raise
+
+
 def _push(session: Session, gator: Gator, task: Task) -> None:
-    gator.push_many([task])
+    _queue(gator, task)
     _note_when_held(session, task)
     try:
         if session.out.format is None and not session.out.fields:
@@ -297,14 +320,14 @@ def _note_when_held(session: Session, task: Task) -> None:
 
 
 def _push_and_wait(session: Session, gator: Gator, task: Task, timeout: float | None) -> None:
-    gator.push_many([task])
+    _queue(gator, task)
     _note_when_held(session, task)
     try:
         finished = gator.client.wait_finished(task.task_id, timeout)
-    except KeyboardInterrupt as error:
+        result = result_of(gator.client, task.task_id, finished, timeout)
+    except (KeyboardInterrupt, BrokerError) as error:
         error.add_note(f"No longer waiting; task {task.task_id} stays queued.")
         raise
-    result = result_of(gator.client, task.task_id, finished, timeout)
     try:
         session.out.line(result)
         session.out.flush()

@@ -9,6 +9,7 @@ import click
 from alligator.backends.base import Mended, State
 
 from ..broker import open_client
+from ..fields import CHANGED, of_changes
 from ..ids import id_arguments
 from ..mending import Verb, chosen, manner_options, mend, same_ids
 from ..options import Command
@@ -29,7 +30,7 @@ VERB = Verb(
 )
 
 
-@click.command("retry", cls=Command, examples=EXAMPLES)
+@click.command("retry", cls=Command, examples=EXAMPLES, fields=CHANGED, fields_with=of_changes)
 @id_arguments
 @queue_options
 @filter_options

@@ -58,7 +58,7 @@ GROUPINGS = ("queue", "task")
     cls=Command,
     examples=EXAMPLES,
     fields=STATS_COLUMNS.names,
-    fields_by={"task": TASK_COLUMNS.names},
+    fields_with=lambda given: (TASK_COLUMNS if given.get("by") == "task" else STATS_COLUMNS).names,
     formats=(PROMETHEUS,),
 )
 @queues_option

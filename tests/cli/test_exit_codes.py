@@ -289,6 +289,26 @@ class TestClosedPipe:
             "then reported as missing."
         )
         assert "a" not in given.states()
+        states = ("waiting", "running", "failed")
+        for queue in ("left", "kept", "away"):
+            for state in states:
+                given.task("shop.add", task_id=f"{queue}-{state}", queue=queue)
+            given.running(f"{queue}-running")
+            given.failed(f"{queue}-failed")
+        assert told("retry", "-q", "left", "--yes") == "Of 1 task, 1 was retried all the same."
+        assert told("move", "-q", "left", "--to", "moved", "--yes") == (
+            "Of 2 tasks, 2 were moved all the same."
+        )
+        running = "1 task left alone: a worker is running it"
+        assert told("cancel", "-q", "kept", *(f"--state={state}" for state in states), "--yes") == (
+            f"{running}\n{FULL}\nOf 3 tasks, 2 were canceled all the same."
+        )
+        drop = ("drop", "-q", "away")
+        assert told(*drop, "--dry-run") == f"{running}\n{FULL}\nNone was removed."
+        assert (
+            told(*drop, "--yes") == f"{running}\n{FULL}\nOf 3 tasks, 2 were removed all the same."
+        )
+        assert told(*drop, "--state", "failed", "--yes").endswith("\nNone was removed.")
         for form in ("csv", "tsv", "table"):
             assert told("peek", "--format", form) == ""
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,8 @@ import pytest
 from alligator import Gator
 from alligator.backends.base import Ack, State
 
-from ..servers import eventually
+from ..servers import Server, eventually, redis_server
+from ..topologies import ask
 from .conftest import Cli, Given
 
 
@@ -322,3 +325,66 @@ def test_a_pushed_task_waits_in_the_default_queue(cli: Cli, given: Given) -> Non
     cli.ok("push", "shop.add", "--id", "a")
     assert given.client.queues() == ["all"]
     assert given.states() == {"a": State.WAITING}
+
+
+def test_a_broker_that_goes_away_while_somebody_waits_has_the_task_named(
+    folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    with redis_server(tmp_path_factory.mktemp("redis")) as server:
+        cli = Cli(f"{server.dsn}?timeout=1", folder)
+        args = ("push", "shop.add", "--wait", "--id", "w")
+        with cli.start(*args, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            eventually(lambda: cli("show", "w").exit_code == 0, "the push")
+            server.kill()
+            stdout, stderr = process.communicate(timeout=30)
+
+    assert (process.returncode, stdout) == (69, "")
+    assert stderr.startswith("Error: ")
+    assert stderr.endswith("\nNo longer waiting; task w stays queued.\n")
+
+
+class TestALostAnswer:
+    """Redis takes the request, and gives no answer in time."""
+
+    @pytest.fixture
+    def impatient(self, redis_cli: Cli) -> Cli:
+        redis_cli.dsn += "&timeout=1"
+        return redis_cli
+
+    @pytest.fixture
+    def paused(self, redis: Server) -> Iterator[None]:
+        # Scripts are held up, and the handshake is not: so it is the request whose fate is unknown.
+        ask(redis, "CLIENT", "PAUSE", 60_000, "WRITE")
+        yield
+        ask(redis, "CLIENT", "UNPAUSE")
+
+    @pytest.mark.usefixtures("paused")
+    @pytest.mark.parametrize("option", [(), ("--wait",), ("--json",)])
+    def test_the_id_to_repeat_the_push_with_is_told(
+        self, impatient: Cli, redis: Server, option: tuple[str, ...]
+    ) -> None:
+        result = impatient("push", "shop.add", *option)
+
+        assert (result.exit_code, result.stdout) == (69, "")
+        assert "whether the last request was carried out is unknown; a push may" in result.stderr
+        told = re.search("with --id (.+) makes no double while the broker holds it", result.stderr)
+        assert told
+        ask(redis, "CLIENT", "UNPAUSE")
+        for _ in range(2):
+            assert impatient.ok("push", "shop.add", "--id", told[1]) == f"{told[1]}\n"
+        assert impatient.ok("peek", "--quiet") == f"{told[1]}\n"
+
+    @pytest.mark.usefixtures("paused")
+    @pytest.mark.parametrize("args", ["peek --follow", "drain all", "wait x", "cancel x"])
+    def test_who_pushes_nothing_is_told_nothing_of_pushes(self, impatient: Cli, args: str) -> None:
+        result = impatient(*args.split())
+
+        assert result.exit_code == 69
+        assert "whether the last request was carried out is unknown\n" in result.stderr
+        assert "push" not in result.stderr
+
+    def test_a_push_that_was_never_sent_has_no_id_to_repeat(self, cli: Cli) -> None:
+        result = cli("push", "shop.add", "--dsn", "redis://127.0.0.1:1/0")
+
+        assert result.exit_code == 69
+        assert "--id" not in result.stderr

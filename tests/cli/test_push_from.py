@@ -6,6 +6,7 @@ import json
 import os
 import random
 import signal
+import subprocess
 import time
 from collections import Counter
 from pathlib import Path
@@ -20,7 +21,7 @@ from alligator_cli.checkpoint import Checkpoint
 from alligator_cli.progress import Meter
 from alligator_cli.sending import Sender
 
-from ..servers import eventually
+from ..servers import eventually, redis_server
 from .conftest import Cli, Given
 
 CALL = '{"task":"shop.add","args":[%d,2]}'
@@ -133,6 +134,24 @@ class TestLines:
             eventually(lambda: len(given.states()) == 1, "the first line is queued")
             os.close(writer)
             assert process.wait(20) == 0
+
+    def test_a_failure_is_told_though_nothing_more_comes(
+        self, folder: Path, tmp_path_factory: pytest.TempPathFactory
+    ) -> None:
+        reader, writer = os.pipe()
+        with redis_server(tmp_path_factory.mktemp("redis")) as server:
+            cli = Cli(f"{server.dsn}?timeout=1", folder)
+            args = ("push", "--from", "-")
+            with cli.start(*args, stdin=reader, stderr=subprocess.PIPE) as process:
+                os.close(reader)
+                os.write(writer, calls(1).encode())
+                eventually(lambda: len(cli.json("peek")) == 1, "the first line is queued")
+                server.kill()
+                os.write(writer, calls(1).encode())
+                _, stderr = process.communicate(timeout=20)
+        os.close(writer)
+        assert process.returncode == 69
+        assert "The tasks of lines 1 to 1 are queued." in stderr
 
 
 class TestBadLines:

@@ -144,6 +144,7 @@ def test_beanstalkd_tells_which_pushes_nobody_knows_of(
     beanstalkd: Server, gator_for: GatorFor
 ) -> None:
     acknowledged, unknown, refused = set(), set(), set()
+    told: set[tuple[bool, bool]] = set()
     with proxied(beanstalkd.port) as proxy:
         gator = gator_for(f"beanstalk://127.0.0.1:{proxy.port}")
         proxy.lose_every = 7
@@ -154,14 +155,16 @@ def test_beanstalkd_tells_which_pushes_nobody_knows_of(
             try:
                 push(gator, str(number))
             except BrokerUnreachable as error:
-                doubtful = "whether the last request was carried out is unknown" in str(error)
-                (unknown if doubtful else refused).add(str(number))
+                said = "whether the last request was carried out is unknown" in str(error)
+                told.add((error.maybe_done, said))
+                (unknown if error.maybe_done else refused).add(str(number))
             else:
                 acknowledged.add(str(number))
         gator.client.close()
 
         queued = names(gator_for(beanstalkd.dsn))
 
+    assert told == {(True, True), (False, False)}
     assert len(unknown) > 10
     assert len(refused) >= 15
     assert len(queued) == len(set(queued))

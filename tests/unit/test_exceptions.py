@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from alligator import exceptions
-from alligator.exceptions import AlligatorException, RetryIn, Snooze
+from alligator.exceptions import AlligatorException, BrokerUnreachable, RetryIn, Snooze
 
 
 def drawn() -> list[tuple[str, str]]:
@@ -73,6 +73,12 @@ def test_a_wait_may_be_seconds_or_a_timedelta(
     assert (verdict.seconds, str(verdict)) == (seconds, text)
     copy = pickle.loads(pickle.dumps(verdict))
     assert (type(copy), copy.seconds, str(copy)) == (type(verdict), seconds, text)
+
+
+@pytest.mark.parametrize("maybe_done", [False, True])
+def test_whether_a_request_may_be_done_survives_a_pickle(maybe_done: bool) -> None:
+    copy = pickle.loads(pickle.dumps(BrokerUnreachable("gone", maybe_done=maybe_done)))
+    assert (str(copy), copy.maybe_done) == ("gone", maybe_done)
 
 
 @pytest.mark.parametrize("kind", [Snooze, RetryIn])
