@@ -102,8 +102,12 @@ class Link:
         kind, arguments = self._place.address
         return kind(**arguments)
 
-    def call(self, name: str, *arguments: Any) -> Any:
+    def call(self, name: str, *arguments: Any, sending: Callable[[], object] | None = None) -> Any:
         """Run a script and return its answer.
+
+        Args:
+            sending: called before each time that the script is sent. A call that fails without it
+                did nothing.
 
         Raises:
             BrokerUnreachable: no answer within about the time-out; it may have run or not.
@@ -111,18 +115,27 @@ class Link:
         """
         with self._lock:
             self._number += 1
-            return self._run(self._calls, name, self._number, arguments)
+            return self._run(self._calls, name, self._number, arguments, sending)
 
     def ask(self, *command: Any) -> Any:
         """Send a command that changes nothing and return the answer."""
         with self._lock:
             return self._persist(self._calls, lambda: self._exchange(self._calls, *command))
 
-    def _run(self, connection: Any, name: str, number: int, arguments: tuple[Any, ...]) -> Any:
+    def _run(
+        self,
+        connection: Any,
+        name: str,
+        number: int,
+        arguments: tuple[Any, ...],
+        sending: Callable[[], object] | None = None,
+    ) -> Any:
         chosen = script(name)
         rest = (1, self._base, self._client, number, *arguments)
 
         def evaluate() -> Any:
+            if sending:
+                sending()
             try:
                 answer = self._exchange(connection, "EVALSHA", chosen.sha, *rest)
             except self._driver.exceptions.NoScriptError:

@@ -1,6 +1,7 @@
 -- End leases, then reserve.
--- ARGV[3] duration of a lease in µs, [4] token, [5] worker, [6] how many to reserve, [7] number of queues, then the
--- queues, then the outcomes in groups: kind, token of the leases, how many, and for each its id and what its kind needs:
+-- ARGV[3] duration of a lease in µs, [4] token, [5] worker, [6] what calls before it may have leased to nobody
+-- (take_back() of moves.lua), [7] how many to reserve, [8] number of queues, then the queues, then the outcomes in
+-- groups: kind, token of the leases, how many, and for each its id and what its kind needs:
 --   ack              done
 --   keep             done, with a result: time to live in ms, result
 --   retry            again: delay in µs, body, failure
@@ -10,8 +11,8 @@
 -- Returns {a string with 1 or 0 for each outcome: did its lease hold, how many were reserved from each
 -- queue, their ids, their tasks}.
 
-local duration, token, worker, limit = tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6])
-local first_outcome = 8 + ARGV[7]
+local duration, token, worker, limit = tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[7])
+local first_outcome = 9 + ARGV[8]
 local EXTRAS = {ack = 0, keep = 2, retry = 3, fail = 3, release = 0, charge = 0, defer = 1}
 
 -- Of each outcome its id, kind and token, and where its id stands in ARGV.
@@ -180,7 +181,7 @@ local function reserve()
   if limit == 0 then
     return numbers, ids, values
   end
-  for at = 8, first_outcome - 1 do
+  for at = 9, first_outcome - 1 do
     local queue, taken = ARGV[at], 0
     if not is_paused(queue) then
       if #ids < limit then
@@ -199,11 +200,12 @@ end
 -- Not part of the reply that is kept for a repeated call: bodies are large.
 local values
 local done = once(function()
+  local took_back = take_back(ARGV[6])
   local ids, kinds, tokens, places = read_outcomes()
   local answers, accepted, queues = accept(ids, kinds, tokens)
   apply(accepted, queues, ids, kinds, places)
   local numbers, reserved
   numbers, reserved, values = reserve()
-  return {answers, numbers, reserved}, #accepted > 0 or #reserved > 0
+  return {answers, numbers, reserved}, took_back or #accepted > 0 or #reserved > 0
 end)
 return {done[1], done[2], done[3], values or fetch(P .. 'tasks', done[3])}
