@@ -1147,6 +1147,40 @@ def test_thousands_of_tasks_go_through_one_call_each_way(make: Callable[..., Cli
     assert client.queues() == []
 
 
+def test_large_tasks_are_reserved_a_few_at_a_time(make: Callable[..., Client], raw: Any) -> None:
+    client, megabyte = make(), b"x" * 1_000_000
+    sizes = [1, 2, 2, 2, 2, 2, 2, 2, 12, 2, 2, *[0] * 30, 2, 2, 2, 2, 2]
+    for number, size in enumerate(sizes):
+        client.push_many("all", [Entry(f"t{number}", size * megabyte)])
+    client.push_many("less", [Entry("small", b"")])
+
+    taken: list[list[int]] = []
+    order: list[str] = []
+    while leases := client.reserve(["all", "less"], 100):
+        taken.append([len(lease.body) // 1_000_000 for lease in leases])
+        order += [lease.task_id for lease in leases]
+        assert client.counts("all").running == sum(map(len, taken)) - order.count("small")
+        assert [lease.deliveries for lease in leases] == [1] * len(leases)
+
+    # 8 MB, or one task; what is left is neither lost nor overtaken.
+    small = [0] * 30
+    assert taken == [[1, 2, 2, 2], [2, 2, 2], [2], [12], [2, 2, *small, 2], [2, 2, 2], [2, 0]]
+    assert order == [*(f"t{number}" for number in range(len(sizes))), "small"]
+
+
+def test_a_reservation_that_leaves_large_tasks_wakes_the_next(make: Callable[..., Client]) -> None:
+    client = make()
+    for _ in range(3):
+        client.push_many("all", [Entry(str(uuid.uuid4()), b"x" * 5_000_000)])
+    assert len(client.reserve(["all"], 3)) == 1
+
+    began = time.monotonic()
+    client.wait(["all"], 600)
+
+    assert time.monotonic() - began < 2.0
+    assert len(client.reserve(["all"], 3)) == 1
+
+
 def test_more_than_a_call_can_hold_is_refused(make: Callable[..., Client]) -> None:
     with pytest.raises(InvalidTask, match="push 100000 at a time"):
         make().push_many("all", [Entry("same", b"")] * 100_001)

@@ -154,24 +154,38 @@ local function apply(accepted, queues, ids, kinds, places)
   end
 end
 
+-- Bytes of tasks in one answer, unless a single one is larger. Many large ones would keep the server from
+-- all others for seconds, and take its memory, and ours.
+local ENOUGH = 8000000
+local room = ENOUGH
+
 -- Lease up to `wanted` tasks and add them to `ids` and `values`; members without a task are nobody's.
+-- Those that there is no room for stay, and nothing of the queues after this one overtakes them.
 local function take(queue, wanted, ids, values)
   promote(queue)
-  local found, waiting = {}, key('waiting', queue)
+  -- Nobody knows how large the tasks are before they are fetched: few at first, then more each time.
+  local found, waiting, seen, step, left = {}, key('waiting', queue), 0, 8, room
   repeat
     -- Not ZPOPMIN: to write all the scores takes as long as the rest of it.
-    local fresh = redis.call('ZRANGE', waiting, 0, wanted - #found - 1)
-    if #fresh > 0 then
-      redis.call('ZREMRANGEBYRANK', waiting, 0, #fresh - 1)
-    end
+    local fresh = redis.call('ZRANGE', waiting, seen, seen + math.min(step, wanted - #found) - 1)
     for at, value in ipairs(fetch(P .. 'tasks', fresh)) do
       if value then
+        left = left - #value
+        if left < 0 and #ids > 0 then
+          break
+        end
         found[#found + 1] = fresh[at]
         ids[#ids + 1] = fresh[at]
         values[#values + 1] = value
       end
+      seen = seen + 1
     end
-  until #fresh == 0 or #found == wanted
+    step = step * 4
+  until #fresh == 0 or #found == wanted or left <= 0
+  room = left
+  if seen > 0 then
+    redis.call('ZREMRANGEBYRANK', waiting, 0, seen - 1)
+  end
   lease(queue, found, token, worker, duration)
   return #found
 end
@@ -184,7 +198,7 @@ local function reserve()
   for at = 9, first_outcome - 1 do
     local queue, taken = ARGV[at], 0
     if not is_paused(queue) then
-      if #ids < limit then
+      if #ids < limit and room > 0 then
         taken = take(queue, limit - #ids, ids, values)
       end
       -- This worker may have been woken for what it leaves: wake the next one.
