@@ -10,6 +10,7 @@ import time
 import uuid
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -110,17 +111,37 @@ class Link:
                 did nothing.
 
         Raises:
-            BrokerUnreachable: no answer within about the time-out; it may have run or not.
+            BrokerUnreachable: no answer within about the time-out, in which other threads may have
+                had their turn; it may have run or not.
             BrokerRefused: the server's answer is no; it did not run.
         """
-        with self._lock:
+        with self._turn() as deadline:
             self._number += 1
-            return self._run(self._calls, name, self._number, arguments, sending)
+            return self._run(self._calls, name, self._number, arguments, sending, deadline)
 
     def ask(self, *command: Any) -> Any:
         """Send a command that changes nothing and return the answer."""
-        with self._lock:
-            return self._persist(self._calls, lambda: self._exchange(self._calls, *command))
+        with self._turn() as deadline:
+            return self._persist(
+                self._calls, lambda: self._exchange(self._calls, *command), deadline
+            )
+
+    @contextmanager
+    def _turn(self) -> Iterator[float]:
+        """Hold the connection for calls, once other threads are done with it; yield when the
+        time-out is over. The wait counts, or of many threads on a server that hangs the last would
+        have its error after as many time-outs."""
+        deadline = time.monotonic() + self.timeout
+        lock = self._lock
+        if not lock.acquire(timeout=min(self.timeout, threading.TIMEOUT_MAX)):
+            raise BrokerUnreachable(
+                f"{self.where}: not sent: the requests of other threads, which come first, took "
+                f"{self.timeout:g} s; check that the server runs and can be reached"
+            )
+        try:
+            yield deadline
+        finally:
+            lock.release()
 
     def _run(
         self,
@@ -129,6 +150,7 @@ class Link:
         number: int,
         arguments: tuple[Any, ...],
         sending: Callable[[], object] | None = None,
+        deadline: float | None = None,
     ) -> Any:
         chosen = script(name)
         rest = (1, self._base, self._client, number, *arguments)
@@ -144,7 +166,7 @@ class Link:
                 self._await_replicas(connection)
             return answer
 
-        return self._persist(connection, evaluate)
+        return self._persist(connection, evaluate, deadline)
 
     def _await_replicas(self, connection: Any) -> None:
         """Wait until so many replicas as the DSN asks for have what the last call changed."""
@@ -206,12 +228,21 @@ class Link:
                 "when memory is short; set maxmemory-policy noeviction"
             )
 
-    def _persist(self, connection: Any, attempt: Callable[[], _T]) -> _T:
+    def _persist(
+        self, connection: Any, attempt: Callable[[], _T], deadline: float | None = None
+    ) -> _T:
         """Try until there is an answer: once more in any case, then until the time-out is over.
 
         A server that was never reached is not waited for, so a wrong address shows at once.
+        Where over half of the time went by before, no second attempt begins after the end of it:
+        each takes half of the time-out.
+
+        Args:
+            deadline: when the time-out is over; left out, it begins now.
         """
-        deadline = time.monotonic() + self.timeout
+        began = time.monotonic()
+        deadline = began + self.timeout if deadline is None else deadline
+        single = deadline - began < self.timeout / 2
         pause = 0.0
         connected = lost = False
         while True:
@@ -227,7 +258,7 @@ class Link:
                 lost |= connected and no_answer and ours is not error
                 late = self._hurry() or time.monotonic() + pause > deadline
                 never_met = not (self._met or self._place.answered) and no_answer
-                given_up = pause > 0 and (late or never_met)
+                given_up = (late and single) or (pause > 0 and (late or never_met))
                 if not isinstance(ours, BrokerUnreachable):
                     raise ours from error
                 if given_up:

@@ -496,6 +496,44 @@ def test_a_server_that_hangs_is_given_up_and_the_push_is_not_doubled(tmp_path: P
         client.close()
 
 
+def test_threads_that_share_a_client_have_their_errors_at_one_time(own: Server) -> None:
+    timeout = 2.0
+    client = Client(f"{own.dsn}?timeout={timeout}")
+    client.push_many("warm", entries(1))
+    errors: dict[str, BrokerUnreachable] = {}
+    seconds: list[float] = []
+
+    def push(name: str) -> None:
+        began = time.monotonic()
+        with pytest.raises(BrokerUnreachable) as caught:
+            client.push_many("all", [Entry(name, b"body")])
+        seconds.append(time.monotonic() - began)
+        errors[name] = caught.value
+
+    own.process.send_signal(signal.SIGSTOP)
+    try:
+        threads = [threading.Thread(target=push, args=(f"t{n}",)) for n in range(6)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        looks = time.monotonic()
+        with pytest.raises(BrokerUnreachable):
+            client.result("t0")
+        seconds.append(time.monotonic() - looks)
+    finally:
+        own.process.send_signal(signal.SIGCONT)
+
+    assert len(seconds) == 7
+    assert max(seconds) < 1.9 * timeout  # one that waited, and then had an attempt of its own: 1.5
+    doubtful = {name for name, error in errors.items() if "is unknown" in str(error)}
+    assert len(doubtful) == 1
+    assert sum("not sent: " in str(error) for error in errors.values()) >= 4
+    eventually(lambda: client.counts("all").waiting == 1, "what was sent is carried out")
+    assert {record.task_id for record in client.peek("all", State.WAITING).records} == doubtful
+    client.close()
+
+
 def test_a_server_that_was_never_there_shows_at_once_and_hides_the_password() -> None:
     with socket.socket() as taken:  # bound and not listening, so nobody else answers here
         taken.bind(("127.0.0.1", 0))
