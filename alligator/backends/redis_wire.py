@@ -35,8 +35,8 @@ MAX_MENDED = 500
 #: A Unix time in the year 2255: sorted sets hold microseconds exactly up to there.
 FAR = 9_000_000_000.0
 
-#: Calls without an answer whose leases are taken back: one more thing that grows while a server
-#: stays away.
+#: How many calls without an answer are remembered, for their leases to be taken back: the newest.
+#: One that reached the server has taken back what those before it leased.
 MAX_LOST = 100
 
 # The header that the scripts pack before a body (HEADER of prelude.lua): sequence (6 bytes), time

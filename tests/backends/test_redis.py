@@ -38,7 +38,7 @@ from alligator.backends.base import (
 )
 from alligator.backends.redis_backend import Client
 from alligator.backends.redis_driver import REMEDIES, translate
-from alligator.backends.redis_wire import write_id
+from alligator.backends.redis_wire import MAX_LOST, write_id
 from alligator.backends.roster import STALE_KEPT, WorkerRecord, dump_worker
 from alligator.exceptions import (
     BrokerError,
@@ -424,6 +424,24 @@ def test_a_late_copy_of_a_call_that_was_given_up_leases_nothing(
         link._run(link._calls, verb, late, (*terms, *rest))
 
     assert other.counts("all").waiting == 1
+
+
+def test_what_a_call_leased_before_it_was_refused_is_taken_back(
+    make: Callable[..., Client], raw: Any, redis_dsn: str
+) -> None:
+    client = make()
+    client.push_many("all", [Entry("one", b"body")])
+    raw.set(f"{prefix_of(redis_dsn)}waiting:bad", "another program's")
+    for _ in range(MAX_LOST + 1):
+        with pytest.raises(BrokerRefused, match="another program writes to the same keys"):
+            client.reserve(["all", "bad"], 2)
+    assert client.counts("all").running == 1
+    assert len(client._lost) == MAX_LOST
+
+    (lease,) = client.reserve(["all"], 2)
+
+    assert lease.deliveries == 1
+    assert not client._lost
 
 
 def test_at_maxmemory_what_was_leased_to_nobody_is_taken_back(
