@@ -36,6 +36,8 @@ from .base import (
 from .redis_driver import SENTINEL_OPTIONS, TLS_OPTIONS, encrypted
 from .redis_link import Link, read_info
 from .redis_wire import (
+    MAX_LOST,
+    Asked,
     in_chunks,
     microseconds,
     read_flags,
@@ -44,6 +46,7 @@ from .redis_wire import (
     read_record,
     shown,
     write_id,
+    write_lost,
     write_outcomes,
     write_terms,
 )
@@ -76,6 +79,7 @@ class Client(Backend):
         self.lease_seconds = parts.seconds("lease", DEFAULT_LEASE)
         self._base = _base(parts)
         self._link = Link(parts, self._base, lambda: self.hurry())
+        self._lost: dict[str, Asked] = {}  # by token; what may have been leased to nobody
 
     # -- queueing ---------------------------------------------------------------------------
 
@@ -103,13 +107,12 @@ class Client(Backend):
         self, outcomes: Sequence[Outcome], queues: Sequence[str] = (), limit: int = 0
     ) -> Settled:
         wanted = max(0, limit) if queues else 0
-        if not outcomes and not wanted:
+        if not outcomes and not wanted and not self._lost:
             return Settled([], [])
         token = _token()
-        duration = microseconds(self.lease_seconds)
-        arguments = [duration, token, self.worker, wanted, len(queues), *queues]
-        arguments += write_outcomes(outcomes)
-        accepted, numbers, ids, values = self._link.call("settle", *arguments)
+        asked = Asked(token, queues if wanted else ())
+        arguments = [wanted, len(queues), *queues, *write_outcomes(outcomes)]
+        accepted, numbers, ids, values = self._lease("settle", asked, arguments)
         origins = chain.from_iterable(map(repeat, queues, numbers))
         leases = [
             read_lease(queue, kept_id, value, token)
@@ -130,15 +133,35 @@ class Client(Backend):
             self._link.sleep(tuple(queues), min(timeout, self.lease_seconds), wake_on)
 
     def claim(self, task_id: str, force: bool = False) -> Lease | None:
-        token = _token()
-        kept_id, duration = write_id(task_id), microseconds(self.lease_seconds)
-        answer, *rest = self._link.call("claim", kept_id, int(force), duration, token, self.worker)
+        token, kept_id = _token(), write_id(task_id)
+        asked = Asked(token, task_id=task_id)
+        answer, *rest = self._lease("claim", asked, [kept_id, int(force)])
         if answer == b"running":
             _refuse_running(task_id, rest)
         if answer != b"leased":
             return None
         queue, value = rest
         return read_lease(shown(queue), kept_id, value, token)
+
+    def _lease(self, name: str, asked: Asked, arguments: list[Any]) -> Any:
+        """Run a script that leases tasks, and takes back what calls before it leased to nobody.
+
+        A call that is given up may be carried out all the same, when a server that hung goes on.
+        Nobody knows of its leases, so when they ended, each would count a death that was none.
+        """
+        lost = list(self._lost.values())  # a copy, as threads may share this client
+        terms = microseconds(self.lease_seconds), asked.token, self.worker, write_lost(lost)
+        try:
+            answer = self._link.call(name, *terms, *arguments, sending=asked.sending)
+        except BaseException:
+            if asked.sent:
+                self._lost[asked.token] = asked
+                for token in list(self._lost)[:-MAX_LOST]:
+                    self._lost.pop(token, None)
+            raise
+        for each in lost:
+            self._lost.pop(each.token, None)
+        return answer
 
     # -- looking and mending ------------------------------------------------------------------
 
@@ -250,6 +273,8 @@ class Client(Backend):
 
     def leave(self, name: str) -> None:
         self._link.call("leave", name)
+        if self._lost:
+            self.settle(())  # there may be no other call that would take it back
 
     def workers(self) -> list[WorkerRecord]:
         now, *rows = self._link.call("workers", microseconds(STALE_KEPT))

@@ -10,6 +10,7 @@ import time
 import uuid
 import weakref
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -107,27 +108,61 @@ class Link:
         kind, arguments = self._place.address
         return kind(**arguments)
 
-    def call(self, name: str, *arguments: Any) -> Any:
+    def call(self, name: str, *arguments: Any, sending: Callable[[], object] | None = None) -> Any:
         """Run a script and return its answer.
 
+        Args:
+            sending: called before each time that the script is sent. A call that fails without it
+                did nothing.
+
         Raises:
-            BrokerUnreachable: no answer within about the time-out; it may have run or not.
+            BrokerUnreachable: no answer within about the time-out, in which other threads may have
+                had their turn; it may have run or not.
             BrokerRefused: the server's answer is no; it did not run.
         """
-        with self._lock:
+        with self._turn() as deadline:
             self._number += 1
-            return self._run(self._calls, name, self._number, arguments)
+            return self._run(self._calls, name, self._number, arguments, sending, deadline)
 
     def ask(self, *command: Any) -> Any:
         """Send a command that changes nothing and return the answer."""
-        with self._lock:
-            return self._persist(self._calls, lambda: self._exchange(self._calls, *command))
+        with self._turn() as deadline:
+            return self._persist(
+                self._calls, lambda: self._exchange(self._calls, *command), deadline
+            )
 
-    def _run(self, connection: Any, name: str, number: int, arguments: tuple[Any, ...]) -> Any:
+    @contextmanager
+    def _turn(self) -> Iterator[float]:
+        """Hold the connection for calls, once other threads are done with it; yield when the
+        time-out is over. The wait counts, or of many threads on a server that hangs the last would
+        have its error after as many time-outs."""
+        deadline = time.monotonic() + self.timeout
+        lock = self._lock
+        if not lock.acquire(timeout=min(self.timeout, threading.TIMEOUT_MAX)):
+            raise BrokerUnreachable(
+                f"{self.where}: not sent: the requests of other threads, which come first, took "
+                f"{self.timeout:g} s; check that the server runs and can be reached"
+            )
+        try:
+            yield deadline
+        finally:
+            lock.release()
+
+    def _run(
+        self,
+        connection: Any,
+        name: str,
+        number: int,
+        arguments: tuple[Any, ...],
+        sending: Callable[[], object] | None = None,
+        deadline: float | None = None,
+    ) -> Any:
         chosen = script(name)
         rest = (1, self._base, self._client, number, *arguments)
 
         def evaluate() -> Any:
+            if sending:
+                sending()
             try:
                 answer = self._exchange(connection, "EVALSHA", chosen.sha, *rest)
             except self._driver.exceptions.NoScriptError:
@@ -136,7 +171,7 @@ class Link:
                 self._await_replicas(connection)
             return answer
 
-        return self._persist(connection, evaluate, REPEATABLE.get(name, ""))
+        return self._persist(connection, evaluate, deadline, REPEATABLE.get(name, ""))
 
     def _await_replicas(self, connection: Any) -> None:
         """Wait until so many replicas as the DSN asks for have what the last call changed."""
@@ -199,15 +234,26 @@ class Link:
                 "when memory is short; set maxmemory-policy noeviction"
             )
 
-    def _persist(self, connection: Any, attempt: Callable[[], _T], remedy: str = "") -> _T:
+    def _persist(
+        self,
+        connection: Any,
+        attempt: Callable[[], _T],
+        deadline: float | None = None,
+        remedy: str = "",
+    ) -> _T:
         """Try until there is an answer: once more in any case, then until the time-out is over.
 
         A server that was never reached is not waited for, so a wrong address shows at once.
+        Where over half of the time went by before, no second attempt begins after the end of it:
+        each takes half of the time-out.
 
         Args:
+            deadline: when the time-out is over; left out, it begins now.
             remedy: what the error adds when nobody knows whether it was carried out.
         """
-        deadline = time.monotonic() + self.timeout
+        began = time.monotonic()
+        deadline = began + self.timeout if deadline is None else deadline
+        single = deadline - began < self.timeout / 2
         pause = 0.0
         connected = lost = False
         while True:
@@ -223,7 +269,7 @@ class Link:
                 lost |= connected and no_answer and ours is not error
                 late = self._hurry() or time.monotonic() + pause > deadline
                 never_met = not (self._met or self._place.answered) and no_answer
-                given_up = pause > 0 and (late or never_met)
+                given_up = (late and single) or (pause > 0 and (late or never_met))
                 if not isinstance(ours, BrokerUnreachable):
                     raise ours from error
                 if given_up:

@@ -7,6 +7,7 @@ import math
 import re
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from .base import (
@@ -33,6 +34,10 @@ MAX_MENDED = 500
 
 #: A Unix time in the year 2255: sorted sets hold microseconds exactly up to there.
 FAR = 9_000_000_000.0
+
+#: How many calls without an answer are remembered, for their leases to be taken back: the newest.
+#: One that reached the server has taken back what those before it leased.
+MAX_LOST = 100
 
 # The header that the scripts pack before a body (HEADER of prelude.lua): sequence (6 bytes), time
 # of push in ms (6), priority (2), attempts (3), finished deliveries (3), queue, NUL.
@@ -102,6 +107,37 @@ def write_terms(entry: Entry) -> bytes:
         terms["unique"] = entry.unique
     # Bytes that are no text pass through the server's reader of JSON as they are.
     return json.dumps(terms, ensure_ascii=False).encode(errors="surrogateescape")
+
+
+@dataclass(slots=True)
+class Asked:
+    """What one call asked to lease: under which token, of which queues or which task.
+
+    Attributes:
+        sent: the server may have read it, so it may have been carried out.
+    """
+
+    token: str
+    queues: Sequence[str] = ()
+    task_id: str | None = None
+    sent: bool = False
+
+    def sending(self) -> None:
+        self.sent = True
+
+
+def write_lost(lost: Sequence[Asked]) -> bytes:
+    """Return calls that got no answer, for take_back() of moves.lua."""
+    if not lost:
+        return b""
+    queues = {queue.encode(errors="surrogatepass") for asked in lost for queue in asked.queues}
+    ids = [write_id(asked.task_id) for asked in lost if asked.task_id is not None]
+    what = {
+        "tokens": [asked.token for asked in lost],
+        "queues": [each.decode(errors="surrogateescape") for each in queues],
+        "ids": [each.decode(errors="surrogateescape") for each in ids],
+    }
+    return json.dumps(what, ensure_ascii=False).encode(errors="surrogateescape")
 
 
 def write_outcomes(outcomes: Iterable[Outcome]) -> list[Any]:

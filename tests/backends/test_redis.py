@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ from alligator.backends.base import (
 )
 from alligator.backends.redis_backend import Client
 from alligator.backends.redis_driver import REMEDIES, translate
+from alligator.backends.redis_wire import MAX_LOST, write_id
 from alligator.backends.roster import STALE_KEPT, WorkerRecord, dump_worker
 from alligator.exceptions import (
     BrokerError,
@@ -291,6 +292,173 @@ def test_an_exception_in_the_middle_of_a_call_does_not_put_answers_out_of_step(
     assert found.body == b"body"
 
 
+# -- a call that was given up and is carried out all the same -------------------------------------
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Server]:
+    """A server of the test's own, to be stopped."""
+    with redis_server(tmp_path) as server:
+        yield server
+
+
+@pytest.fixture
+def hasty(own: Server) -> Iterator[Client]:
+    """A client that gives up soon, of a server that it has met and sent its scripts to."""
+    client = Client(f"{own.dsn}?timeout=0.5")
+    client.settle([], ["all"], 1)
+    client.claim("unknown")
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def other(own: Server) -> Iterator[Client]:
+    client = Client(own.dsn)
+    yield client
+    client.close()
+
+
+def give_up(server: Server, call: Callable[[], object]) -> None:
+    """Call while the server is stopped; it goes on when that has ended with an error."""
+    server.process.send_signal(signal.SIGSTOP)
+    try:
+        with pytest.raises(BrokerUnreachable, match=r"whether .* carried out is unknown"):
+            call()
+    finally:
+        server.process.send_signal(signal.SIGCONT)
+
+
+def running_becomes(client: Client, number: int) -> None:
+    eventually(lambda: client.counts("all").running == number, f"{number} running")
+
+
+def test_what_a_call_without_an_answer_reserved_is_reserved_again_uncharged(
+    own: Server, hasty: Client, other: Client
+) -> None:
+    names = ["one", "two", "three", "four"]
+    other.push_many("all", [Entry(name, b"body") for name in names])
+    (held,) = hasty.reserve(["all"], 1)
+    give_up(own, lambda: hasty.settle([Ack(held)], ["none", "all"], 2))
+    running_becomes(other, 2)
+
+    # Connected again, and stalled again: then two calls have to be taken back.
+    assert other.counts("all").waiting == hasty.counts("all").waiting == 1
+    give_up(own, lambda: hasty.reserve(["all"], 3))
+    eventually(lambda: other.counts("all").waiting == 0, "the second is carried out")
+    leases = hasty.reserve(["all"], 9)
+
+    assert [lease.task_id for lease in leases] == names[1:]
+    assert [lease.deliveries for lease in leases] == [1, 1, 1]
+    assert hasty.settle([Ack(lease) for lease in leases]).accepted == [True] * 3
+    assert sum(other.counts("all")[1:7]) == 0
+
+
+def test_what_a_call_without_an_answer_reserved_is_taken_back_by_a_call_for_another_queue(
+    own: Server, hasty: Client, other: Client
+) -> None:
+    other.push_many("all", [Entry("mine", b"body"), Entry("theirs", b"body")])
+    give_up(own, lambda: hasty.reserve(["all"], 1))
+    running_becomes(other, 1)
+    (theirs,) = other.reserve(["all"], 1)
+
+    assert hasty.reserve(["more"], 1) == []
+
+    assert [record.task_id for record in other.peek("all", State.RUNNING).records] == ["theirs"]
+    assert other.settle([Ack(theirs)]).accepted == [True]
+    (lease,) = other.reserve(["all"], 1)
+    assert (lease.task_id, lease.deliveries) == ("mine", 1)
+
+
+def test_a_worker_that_leaves_takes_back_what_it_never_heard_of(
+    own: Server, hasty: Client, other: Client
+) -> None:
+    other.push_many("all", [Entry("one", b"body")])
+    give_up(own, lambda: hasty.reserve(["all"], 1))
+    running_becomes(other, 1)
+
+    hasty.leave("host:1")
+
+    (lease,) = other.reserve(["all"], 1)
+    assert lease.deliveries == 1
+
+
+@pytest.mark.parametrize("task_id", ["one", "~0xfe", str(uuid.uuid4())])
+def test_a_claim_without_an_answer_is_taken_back_by_the_next(
+    own: Server, hasty: Client, other: Client, task_id: str
+) -> None:
+    with server_at(own.port) as raw:  # no push takes an id that is no text
+        other.push_many("all", [Entry("x", b"body")])
+        kept = write_id(task_id)
+        raw.hset("{alligator}:tasks", kept, raw.hget("{alligator}:tasks", "x"))
+        raw.zadd("{alligator}:waiting:all", {kept: 1})
+    give_up(own, lambda: hasty.claim(task_id))
+    running_becomes(other, 1)
+
+    lease = hasty.claim(task_id)
+
+    assert lease is not None
+    assert lease.deliveries == 1
+    assert hasty.settle([Ack(lease)]).accepted == [True]
+
+
+@pytest.mark.parametrize("verb", ["settle", "claim"])
+def test_a_late_copy_of_a_call_that_was_given_up_leases_nothing(
+    own: Server, hasty: Client, other: Client, verb: str
+) -> None:
+    calls: dict[str, Callable[[], object]] = {
+        "settle": lambda: hasty.reserve(["all"], 1),
+        "claim": lambda: hasty.claim("one"),
+    }
+    give_up(own, calls[verb])
+    link = hasty._link
+    late = link._number
+    eventually(lambda: hasty.counts("all").waiting == 0, "the server answers")
+    calls[verb]()  # finds nothing, so that all it does is to be the later one
+    other.push_many("all", [Entry("one", b"body")])
+
+    # As the first call was sent, or would be: these are its arguments.
+    terms = (10_000_000, "a" * 64, "host:1", b"")
+    rest = {"settle": (1, 1, "all"), "claim": (b"one", 0)}[verb]
+    with suppress(BrokerRefused), link._lock:
+        link._run(link._calls, verb, late, (*terms, *rest))
+
+    assert other.counts("all").waiting == 1
+
+
+def test_what_a_call_leased_before_it_was_refused_is_taken_back(
+    make: Callable[..., Client], raw: Any, redis_dsn: str
+) -> None:
+    client = make()
+    client.push_many("all", [Entry("one", b"body")])
+    raw.set(f"{prefix_of(redis_dsn)}waiting:bad", "another program's")
+    for _ in range(MAX_LOST + 1):
+        with pytest.raises(BrokerRefused, match="another program writes to the same keys"):
+            client.reserve(["all", "bad"], 2)
+    assert client.counts("all").running == 1
+    assert len(client._lost) == MAX_LOST
+
+    (lease,) = client.reserve(["all"], 2)
+
+    assert lease.deliveries == 1
+    assert not client._lost
+
+
+def test_at_maxmemory_what_was_leased_to_nobody_is_taken_back(
+    own: Server, hasty: Client, other: Client
+) -> None:
+    other.push_many("all", [Entry("one", b"body")])
+    give_up(own, lambda: hasty.reserve(["all"], 1))
+    running_becomes(other, 1)
+    with server_at(own.port) as raw:
+        raw.config_set("maxmemory", 1)
+
+        (lease,) = hasty.reserve(["all"], 1)
+        give_up(own, lambda: hasty.reserve(["all"], 1))
+        assert hasty.reserve(["all"], 1) == []
+        assert lease.deliveries == 1
+
+
 # -- a server that goes and comes ----------------------------------------------------------------
 
 
@@ -344,6 +512,44 @@ def test_a_server_that_hangs_is_given_up_and_the_push_is_not_doubled(tmp_path: P
         assert client.push_many("all", [Entry("two", b"2")]) == [("two", True)]
         assert len(client.reserve(["all"], 9)) == 2
         client.close()
+
+
+def test_threads_that_share_a_client_have_their_errors_at_one_time(own: Server) -> None:
+    timeout = 2.0
+    client = Client(f"{own.dsn}?timeout={timeout}")
+    client.push_many("warm", entries(1))
+    errors: dict[str, BrokerUnreachable] = {}
+    seconds: list[float] = []
+
+    def push(name: str) -> None:
+        began = time.monotonic()
+        with pytest.raises(BrokerUnreachable) as caught:
+            client.push_many("all", [Entry(name, b"body")])
+        seconds.append(time.monotonic() - began)
+        errors[name] = caught.value
+
+    own.process.send_signal(signal.SIGSTOP)
+    try:
+        threads = [threading.Thread(target=push, args=(f"t{n}",)) for n in range(6)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+        looks = time.monotonic()
+        with pytest.raises(BrokerUnreachable):
+            client.result("t0")
+        seconds.append(time.monotonic() - looks)
+    finally:
+        own.process.send_signal(signal.SIGCONT)
+
+    assert len(seconds) == 7
+    assert max(seconds) < 1.9 * timeout  # one that waited, and then had an attempt of its own: 1.5
+    doubtful = {name for name, error in errors.items() if "is unknown" in str(error)}
+    assert len(doubtful) == 1
+    assert sum("not sent: " in str(error) for error in errors.values()) >= 4
+    eventually(lambda: client.counts("all").waiting == 1, "what was sent is carried out")
+    assert {record.task_id for record in client.peek("all", State.WAITING).records} == doubtful
+    client.close()
 
 
 def test_a_server_that_was_never_there_shows_at_once_and_hides_the_password() -> None:
@@ -995,6 +1201,40 @@ def test_thousands_of_tasks_go_through_one_call_each_way(make: Callable[..., Cli
     assert all(client.settle(outcomes).accepted)
     assert client.drop("all", [State.RETRYING]) == 9001
     assert client.queues() == []
+
+
+def test_large_tasks_are_reserved_a_few_at_a_time(make: Callable[..., Client], raw: Any) -> None:
+    client, megabyte = make(), b"x" * 1_000_000
+    sizes = [1, 2, 2, 2, 2, 2, 2, 2, 12, 2, 2, *[0] * 30, 2, 2, 2, 2, 2]
+    for number, size in enumerate(sizes):
+        client.push_many("all", [Entry(f"t{number}", size * megabyte)])
+    client.push_many("less", [Entry("small", b"")])
+
+    taken: list[list[int]] = []
+    order: list[str] = []
+    while leases := client.reserve(["all", "less"], 100):
+        taken.append([len(lease.body) // 1_000_000 for lease in leases])
+        order += [lease.task_id for lease in leases]
+        assert client.counts("all").running == sum(map(len, taken)) - order.count("small")
+        assert [lease.deliveries for lease in leases] == [1] * len(leases)
+
+    # 8 MB, or one task; what is left is neither lost nor overtaken.
+    small = [0] * 30
+    assert taken == [[1, 2, 2, 2], [2, 2, 2], [2], [12], [2, 2, *small, 2], [2, 2, 2], [2, 0]]
+    assert order == [*(f"t{number}" for number in range(len(sizes))), "small"]
+
+
+def test_a_reservation_that_leaves_large_tasks_wakes_the_next(make: Callable[..., Client]) -> None:
+    client = make()
+    for _ in range(3):
+        client.push_many("all", [Entry(str(uuid.uuid4()), b"x" * 5_000_000)])
+    assert len(client.reserve(["all"], 3)) == 1
+
+    began = time.monotonic()
+    client.wait(["all"], 600)
+
+    assert time.monotonic() - began < 2.0
+    assert len(client.reserve(["all"], 3)) == 1
 
 
 def test_more_than_a_call_can_hold_is_refused(make: Callable[..., Client]) -> None:

@@ -1,16 +1,18 @@
 -- Take one task under a lease.
--- ARGV[3] id, [4] "1": from a worker too, [5] duration of a lease in µs, [6] token, [7] worker.
+-- ARGV[3] duration of a lease in µs, [4] token, [5] worker, [6] what calls before it may have leased to
+-- nobody (take_back() of moves.lua), [7] id, [8] "1": from a worker too.
 -- Returns {"leased", its queue, the task}, {"running", its worker}, or {"unknown"}.
 
-local id = ARGV[3]
+local id = ARGV[7]
 
 local done = once(function()
+  local took_back = take_back(ARGV[6])
   local task, state = locate(id)
   if not task then
-    return {'unknown'}, false
+    return {'unknown'}, took_back
   end
-  if state == 'running' and ARGV[4] ~= '1' then
-    return {'running', worker_of(id)}, false
+  if state == 'running' and ARGV[8] ~= '1' then
+    return {'running', worker_of(id)}, took_back
   end
   redis.call('ZREM', key(state, task.queue), id)
   if state == 'running' then
@@ -22,7 +24,7 @@ local done = once(function()
   elseif state == 'failed' then
     retake_unique(id)
   end
-  lease(task.queue, {id}, ARGV[6], ARGV[7], tonumber(ARGV[5]))
+  lease(task.queue, {id}, ARGV[4], ARGV[5], tonumber(ARGV[3]))
   return {'leased', task.queue}, true
 end)
 if done[1] == 'leased' then

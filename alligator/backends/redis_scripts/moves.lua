@@ -90,6 +90,59 @@ local function promote(queue)
   end
 end
 
+-- A value of `leases` as a table; an empty one for false. Tasks reserved in one call share one value,
+-- so each is read once.
+local known_leases = {[false] = {}}
+
+local function read_lease(value)
+  local found = known_leases[value]
+  if not found then
+    found = {}
+    found.token, found.queue, found.worker = string.match(value, '^(.-)\n(.-)\n(.*)$')
+    known_leases[value] = found
+  end
+  return found
+end
+
+-- Make ready what calls of this client leased to nobody, as their answers never came. It is at the place
+-- that it had, and uncharged, so this comes before anything is promoted.
+-- `lost`: JSON with the tokens of the leases, and the queues and ids that were asked for; or ''.
+-- Return whether there was such a call. Then this one has to be kept by once(), even if it changes
+-- nothing: a late copy of the other, whose number is smaller, would still lease.
+local function take_back(lost)
+  if lost == '' then
+    return false
+  end
+  lost = cjson.decode(lost)
+  local tokens, queues = {}, {}
+  for _, lost_token in ipairs(lost.tokens) do
+    tokens[lost_token] = true
+  end
+  for _, queue in ipairs(lost.queues) do
+    queues[queue] = true
+  end
+  for _, value in ipairs(fetch(P .. 'leases', lost.ids)) do
+    local found = read_lease(value)
+    if tokens[found.token or ''] then
+      queues[found.queue] = true
+    end
+  end
+  -- A write that needs no memory, as there may be none for what once() will write.
+  redis.call('PEXPIRE', P .. 'client:' .. ARGV[1], 300000)
+  for queue in pairs(queues) do
+    local running, ids = redis.call('ZRANGE', key('running', queue), 0, -1), {}
+    for at, value in ipairs(fetch(P .. 'leases', running)) do
+      if tokens[read_lease(value).token or ''] then
+        ids[#ids + 1] = running[at]
+      end
+    end
+    each_chunk('ZREM', key('running', queue), ids)
+    each_chunk('HDEL', P .. 'leases', ids)
+    put_back(queue, ids, false)
+  end
+  return true
+end
+
 -- Queues that this script has promoted in already.
 local promoted = {}
 
@@ -128,20 +181,6 @@ local function locate(id)
     end
   end
   return task, state, score
-end
-
--- A value of `leases` as a table; an empty one for false. Tasks reserved in one call share one value,
--- so each is read once.
-local known_leases = {[false] = {}}
-
-local function read_lease(value)
-  local found = known_leases[value]
-  if not found then
-    found = {}
-    found.token, found.queue, found.worker = string.match(value, '^(.-)\n(.-)\n(.*)$')
-    known_leases[value] = found
-  end
-  return found
 end
 
 local function worker_of(id)

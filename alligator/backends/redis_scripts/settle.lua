@@ -1,6 +1,7 @@
 -- End leases, then reserve.
--- ARGV[3] duration of a lease in µs, [4] token, [5] worker, [6] how many to reserve, [7] number of queues, then the
--- queues, then the outcomes in groups: kind, token of the leases, how many, and for each its id and what its kind needs:
+-- ARGV[3] duration of a lease in µs, [4] token, [5] worker, [6] what calls before it may have leased to nobody
+-- (take_back() of moves.lua), [7] how many to reserve, [8] number of queues, then the queues, then the outcomes in
+-- groups: kind, token of the leases, how many, and for each its id and what its kind needs:
 --   ack              done
 --   keep             done, with a result: time to live in ms, result
 --   retry            again: delay in µs, body, failure
@@ -10,8 +11,8 @@
 -- Returns {a string with 1 or 0 for each outcome: did its lease hold, how many were reserved from each
 -- queue, their ids, their tasks}.
 
-local duration, token, worker, limit = tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[6])
-local first_outcome = 8 + ARGV[7]
+local duration, token, worker, limit = tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[7])
+local first_outcome = 9 + ARGV[8]
 local EXTRAS = {ack = 0, keep = 2, retry = 3, fail = 3, release = 0, charge = 0, defer = 1}
 
 -- Of each outcome its id, kind and token, and where its id stands in ARGV.
@@ -153,24 +154,38 @@ local function apply(accepted, queues, ids, kinds, places)
   end
 end
 
+-- Bytes of tasks in one answer, unless a single one is larger. Many large ones would keep the server from
+-- all others for seconds, and take its memory, and ours.
+local ENOUGH = 8000000
+local room = ENOUGH
+
 -- Lease up to `wanted` tasks and add them to `ids` and `values`; members without a task are nobody's.
+-- Those that there is no room for stay, and nothing of the queues after this one overtakes them.
 local function take(queue, wanted, ids, values)
   promote(queue)
-  local found, waiting = {}, key('waiting', queue)
+  -- Nobody knows how large the tasks are before they are fetched: few at first, then more each time.
+  local found, waiting, seen, step, left = {}, key('waiting', queue), 0, 8, room
   repeat
     -- Not ZPOPMIN: to write all the scores takes as long as the rest of it.
-    local fresh = redis.call('ZRANGE', waiting, 0, wanted - #found - 1)
-    if #fresh > 0 then
-      redis.call('ZREMRANGEBYRANK', waiting, 0, #fresh - 1)
-    end
+    local fresh = redis.call('ZRANGE', waiting, seen, seen + math.min(step, wanted - #found) - 1)
     for at, value in ipairs(fetch(P .. 'tasks', fresh)) do
       if value then
+        left = left - #value
+        if left < 0 and #ids > 0 then
+          break
+        end
         found[#found + 1] = fresh[at]
         ids[#ids + 1] = fresh[at]
         values[#values + 1] = value
       end
+      seen = seen + 1
     end
-  until #fresh == 0 or #found == wanted
+    step = step * 4
+  until #fresh == 0 or #found == wanted or left <= 0
+  room = left
+  if seen > 0 then
+    redis.call('ZREMRANGEBYRANK', waiting, 0, seen - 1)
+  end
   lease(queue, found, token, worker, duration)
   return #found
 end
@@ -180,10 +195,10 @@ local function reserve()
   if limit == 0 then
     return numbers, ids, values
   end
-  for at = 8, first_outcome - 1 do
+  for at = 9, first_outcome - 1 do
     local queue, taken = ARGV[at], 0
     if not is_paused(queue) then
-      if #ids < limit then
+      if #ids < limit and room > 0 then
         taken = take(queue, limit - #ids, ids, values)
       end
       -- This worker may have been woken for what it leaves: wake the next one.
@@ -199,11 +214,12 @@ end
 -- Not part of the reply that is kept for a repeated call: bodies are large.
 local values
 local done = once(function()
+  local took_back = take_back(ARGV[6])
   local ids, kinds, tokens, places = read_outcomes()
   local answers, accepted, queues = accept(ids, kinds, tokens)
   apply(accepted, queues, ids, kinds, places)
   local numbers, reserved
   numbers, reserved, values = reserve()
-  return {answers, numbers, reserved}, #accepted > 0 or #reserved > 0
+  return {answers, numbers, reserved}, took_back or #accepted > 0 or #reserved > 0
 end)
 return {done[1], done[2], done[3], values or fetch(P .. 'tasks', done[3])}
