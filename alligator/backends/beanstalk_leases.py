@@ -104,10 +104,15 @@ class Leases:
     """
 
     def __init__(
-        self, connect: Callable[[], Connection], shown: str, ttr: int, max_job: int
+        self,
+        connection: Connection,
+        connect: Callable[[], Connection],
+        shown: str,
+        ttr: int,
+        max_job: int,
     ) -> None:
+        self.connection = connection
         self._connect = connect
-        self.connection = connect()
         self.shortest = float(ttr)
         self._shown = shown
         self._ttr = ttr

@@ -475,6 +475,18 @@ def test_many_queues_with_long_names_do_not_block(client: Client) -> None:
     assert lease.queue == queues[-1]
 
 
+def test_a_worker_that_has_only_just_come_retries_a_large_task(make_client: MakeClient) -> None:
+    with beanstalkd_server("-z", "1000000") as server:
+        push(make_client(server.dsn), b"x" * 100_000)
+        client = make_client(server.dsn)
+        lease = reserve(client)
+
+        assert client.settle([Retry(lease, lease.body, 0, WHY)]).accepted == [True]
+
+        again = reserve(client)
+        assert (len(again.body), again.attempts) == (100_000, 1)
+
+
 def test_a_task_released_and_reserved_in_one_call_is_held(client: Client) -> None:
     push(client)
     released = reserve(client)
