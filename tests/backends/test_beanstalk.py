@@ -475,6 +475,25 @@ def test_many_queues_with_long_names_do_not_block(client: Client) -> None:
     assert lease.queue == queues[-1]
 
 
+@pytest.mark.parametrize(("size", "count"), [(900_000, 40), (100_000, 300)])
+def test_a_reserve_ends_when_it_has_enough_bytes(
+    make_client: MakeClient, size: int, count: int
+) -> None:
+    with beanstalkd_server("-z", "1000000") as server:
+        client = make_client(server.dsn)
+        body = b"x" * size
+        for queue in ("q1", "q2"):
+            client.push_many(queue, [Entry("x", body)] * (count // 2))
+        taken = []
+
+        while leases := client.reserve(["q1", "q2"], 500):
+            taken.append(sum(len(lease.body) for lease in leases))
+            assert all(client.settle([Ack(lease) for lease in leases]).accepted)
+
+        assert sum(taken) == size * count
+        assert max(taken) < 16_000_000
+
+
 def test_a_worker_that_has_only_just_come_retries_a_large_task(make_client: MakeClient) -> None:
     with beanstalkd_server("-z", "1000000") as server:
         push(make_client(server.dsn), b"x" * 100_000)
@@ -569,7 +588,9 @@ def test_two_thousand_large_bodies_neither_block_nor_change(client: Client) -> N
     receipts = client.push_many("all", [Entry("x", body) for body in bodies])
 
     assert len({receipt.task_id for receipt in receipts}) == 2000
-    leases = client.reserve(["all"], 2000)
+    leases: list[Lease] = []
+    while taken := client.reserve(["all"], 2000):
+        leases += taken
     assert [lease.body for lease in leases] == bodies
     assert client.settle([Release(lease) for lease in leases]).accepted == [True] * 2000
     assert client.drop("all", [State.WAITING]) == 2000
