@@ -370,7 +370,10 @@ class Client(Backend):
             if self._held is None or not self._held.connection.alive():
                 if self._held is not None:
                     self._held.connection.close()
-                self._held = Leases(self._connect, self._shown, self._ttr, self._max_job)
+                connection = self._connect()  # first, as it asks for the size of the largest job
+                self._held = Leases(
+                    connection, self._connect, self._shown, self._ttr, self._max_job
+                )
             yield self._held
             self.lease_seconds = min(self.lease_seconds, self._held.shortest)
 

@@ -24,6 +24,9 @@ RESERVE_NOW = b"reserve-with-timeout 0"
 # The server says DEADLINE_SOON only when nothing is ready, and a lease of ours ends within 1 s.
 _NOTHING_READY = frozenset({b"TIMED_OUT", b"DEADLINE_SOON"})
 
+#: Bytes of bodies with which a reserve leaves it at that, though more tasks were wanted.
+_ENOUGH = 4 * 2**20
+
 _ENDED = frozenset({b"DELETED", b"RELEASED", b"BURIED"})
 
 # The copy of a failed task is delayed until it is buried. If that is cut short, it becomes ready
@@ -104,10 +107,15 @@ class Leases:
     """
 
     def __init__(
-        self, connect: Callable[[], Connection], shown: str, ttr: int, max_job: int
+        self,
+        connection: Connection,
+        connect: Callable[[], Connection],
+        shown: str,
+        ttr: int,
+        max_job: int,
     ) -> None:
+        self.connection = connection
         self._connect = connect
-        self.connection = connect()
         self.shortest = float(ttr)
         self._shown = shown
         self._ttr = ttr
@@ -181,22 +189,54 @@ class Leases:
     # -- handing out --------------------------------------------------------------------------
 
     def _reserve(
-        self, queues: Iterable[str], limit: int, before: Sequence[bytes]
+        self, queues: Sequence[str], limit: int, before: Sequence[bytes]
     ) -> tuple[list[Reply], list[Lease]]:
-        """Reserve up to `limit`, with the commands `before` in the same write as the first."""
+        """Reserve up to `limit`, with the commands `before` in the same write as the first.
+
+        Fewer, though more are ready, where they are large: whoever wants more asks again.
+        """
+        if not queues or limit <= 0:
+            return self.connection.ask(before), []
+        answers, leases = self._take(queues[0], limit, before)
+        if len(leases) < limit and _size(leases) < _ENOUGH:
+            for queue, ready in self._ready(queues[1:]):
+                leases += self._take(queue, min(ready, limit - len(leases)))[1]
+                if len(leases) == limit or _size(leases) >= _ENOUGH:
+                    break
+        return answers, leases
+
+    def _take(
+        self, queue: str, wanted: int, before: Sequence[bytes] = ()
+    ) -> tuple[list[Reply], list[Lease]]:
+        """Reserve up to `wanted` from one queue, in steps that double until there is enough.
+
+        One step for all of them would be gigabytes where jobs may be large: nothing tells how large
+        they are before they come.
+        """
         answers: list[Reply] = []
         leases: list[Lease] = []
-        for queue in queues:
-            wanted = limit - len(leases)
-            if wanted <= 0:
-                break
+        step = max(1, _ENOUGH // self._max_job)
+        while wanted and _size(leases) < _ENOUGH:
+            step = min(step, wanted)
             sent = time.monotonic()
-            replies = self.connection.ask([*before, *[RESERVE_NOW] * wanted], watch=[queue])
+            replies = self.connection.ask([*before, *[RESERVE_NOW] * step], watch=[queue])
             answers += replies[: len(before)]
             leases += self._hand_out(replies[len(before) :], sent)
-            before = ()
-        answers += self.connection.ask(before)
+            wanted = wanted - step if replies[-1].status == b"RESERVED" else 0
+            step, before = 2 * step, ()
         return answers, leases
+
+    def _ready(self, queues: Sequence[str]) -> Iterator[tuple[str, int]]:
+        """Yield the queues that have something ready, and how much.
+
+        One look at all of them: to ask each for as much as we want, most for nothing, would keep
+        both sides busy for longer than a lease where there are some hundred queues.
+        """
+        figures = self.connection.ask(b"stats-tube " + queue.encode("ascii") for queue in queues)
+        for queue, figure in zip(queues, figures, strict=True):
+            # Reading the figures costs far more than this look; NOT_FOUND is an empty queue, too.
+            if figure.status == b"OK" and b"\ncurrent-jobs-ready: 0\n" not in figure.data:
+                yield queue, int(jobs.read_yaml(figure.data)["current-jobs-ready"])
 
     def _hand_out(self, replies: Sequence[Reply], sent: float) -> list[Lease]:
         reserved = []
@@ -354,6 +394,10 @@ class Leases:
 def put_command(data: bytes, pri: int, delay: int, ttr: int) -> bytes:
     """Return the command that queues a job."""
     return b"put %d %d %d %d\r\n%b" % (pri, delay, ttr, len(data), data)
+
+
+def _size(leases: Iterable[Lease]) -> int:
+    return sum(len(lease.body) for lease in leases)
 
 
 def _end_without_copy(copy: _Copy) -> bytes:

@@ -432,6 +432,80 @@ def test_a_lease_lost_to_this_same_client_leaves_the_new_one(make_client: MakeCl
     assert client.settle([Ack(held)]).accepted == [True]
 
 
+def test_a_reserve_asks_empty_queues_for_next_to_nothing(
+    client: Client, foreign: greenstalk.Client[bytes]
+) -> None:
+    queues = [f"q{number}" for number in range(200)]
+    for queue in ("q190", "q60", "q190"):
+        push(client, queue=queue)
+    before = foreign.stats()
+
+    leases = client.reserve(queues, 500)
+
+    assert [lease.queue for lease in leases] == ["q60", "q190", "q190"]
+    after = foreign.stats()
+    asked = {
+        name: int(after[name]) - int(before[name]) for name in before if name.startswith("cmd-")
+    }
+    assert asked["cmd-reserve-with-timeout"] <= 500 + 3, "as many as wanted, of the first only"
+    assert sum(asked.values()) < 500 + 2 * len(queues)
+
+
+def test_later_queues_give_no_more_than_is_still_wanted(client: Client) -> None:
+    for queue in ("q1", "q2", "q3"):
+        client.push_many(queue, [Entry("x", b"%d" % number) for number in range(3)])
+
+    first = client.reserve(["q1", "q2", "q3"], 5)
+    rest = client.reserve(["q1", "q2", "q3"], 2)
+
+    assert [(lease.queue, lease.body) for lease in first + rest] == [
+        *(("q1", b"%d" % number) for number in range(3)),
+        *(("q2", b"%d" % number) for number in range(3)),
+        ("q3", b"0"),
+    ]
+    assert client.counts("q3").waiting == 2
+
+
+def test_many_queues_with_long_names_do_not_block(client: Client) -> None:
+    queues = [f"q{number}-".ljust(200, "x") for number in range(1200)]
+    push(client, queue=queues[-1])
+
+    (lease,) = client.reserve(queues, 10)
+
+    assert lease.queue == queues[-1]
+
+
+@pytest.mark.parametrize(("size", "count"), [(900_000, 40), (100_000, 300)])
+def test_a_reserve_ends_when_it_has_enough_bytes(
+    make_client: MakeClient, size: int, count: int
+) -> None:
+    with beanstalkd_server("-z", "1000000") as server:
+        client = make_client(server.dsn)
+        body = b"x" * size
+        for queue in ("q1", "q2"):
+            client.push_many(queue, [Entry("x", body)] * (count // 2))
+        taken = []
+
+        while leases := client.reserve(["q1", "q2"], 500):
+            taken.append(sum(len(lease.body) for lease in leases))
+            assert all(client.settle([Ack(lease) for lease in leases]).accepted)
+
+        assert sum(taken) == size * count
+        assert max(taken) < 16_000_000
+
+
+def test_a_worker_that_has_only_just_come_retries_a_large_task(make_client: MakeClient) -> None:
+    with beanstalkd_server("-z", "1000000") as server:
+        push(make_client(server.dsn), b"x" * 100_000)
+        client = make_client(server.dsn)
+        lease = reserve(client)
+
+        assert client.settle([Retry(lease, lease.body, 0, WHY)]).accepted == [True]
+
+        again = reserve(client)
+        assert (len(again.body), again.attempts) == (100_000, 1)
+
+
 def test_a_task_released_and_reserved_in_one_call_is_held(client: Client) -> None:
     push(client)
     released = reserve(client)
@@ -514,7 +588,9 @@ def test_two_thousand_large_bodies_neither_block_nor_change(client: Client) -> N
     receipts = client.push_many("all", [Entry("x", body) for body in bodies])
 
     assert len({receipt.task_id for receipt in receipts}) == 2000
-    leases = client.reserve(["all"], 2000)
+    leases: list[Lease] = []
+    while taken := client.reserve(["all"], 2000):
+        leases += taken
     assert [lease.body for lease in leases] == bodies
     assert client.settle([Release(lease) for lease in leases]).accepted == [True] * 2000
     assert client.drop("all", [State.WAITING]) == 2000
