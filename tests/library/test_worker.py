@@ -372,6 +372,7 @@ def test_a_task_that_ended_while_the_broker_was_away_is_not_run_again(
     unsteady.task(tasks.append, str(notes), "a")
     with running(Worker(unsteady)):
         eventually(lambda: tasks.lines(notes) == ["a"], "it does not run")
+        eventually(lambda: not unsteady.client.queues(), "it is not settled")
         unsteady.backend.at_settle = [BrokerRefused("disk full")] * 2
         for line in "bc":
             unsteady.task(tasks.append, str(notes), line)
