@@ -167,8 +167,8 @@ class Live(App[Exception | None]):
     async def _look(self) -> None:
         if self._overall or self._sight is None:
             queue = self._queue
+            self._overall = False  # before the look: what is asked for meanwhile is another one
             self._show_overview(await self._ask(lambda: self._looker.overview(queue)))
-            self._overall = False
         if sight := self._sight:
             self._show_tasks(await self._ask(lambda: self._looker.tasks(sight)))
         else:
