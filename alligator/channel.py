@@ -164,11 +164,9 @@ def pack_report(report: Report) -> bytes:
 
 def pack_outcome(report: Report, number: int, seconds: float, outcome: Outcome) -> bytes:
     """Return a child's word on one lease as a frame; the lease itself stays with the parent."""
-    begun, room = report
+    head = (number, *report, seconds)
     if isinstance(outcome, Ack):
-        result, ttl = outcome.result, outcome.result_ttl
-        return frame((number, begun, room, seconds, _ACK, result, ttl), _SMALL)
-    head = (number, begun, room, seconds)
+        return frame((*head, _ACK, outcome.result, outcome.result_ttl), _SMALL)
     if isinstance(outcome, Retry):
         again = outcome.body, outcome.delay, tuple(outcome.failure)
         return frame((*head, _RETRY, *again), _SMALL)

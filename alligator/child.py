@@ -29,7 +29,6 @@ from .channel import (
 )
 from .exceptions import AlligatorException
 from .forks import generation, handling
-from .limits import Limit
 from .redaction import learn
 from .slots import Slots
 from .tasks import Task
@@ -136,7 +135,6 @@ class Dispatcher:
         self._worker = f"{HOST}:{os.getpid()}"
         self._permits = Permits(settings.permits)
         self._slots = Slots(settings.threads, settings.coroutines, settings.outcomes)
-        self._most_memory = settings.max_memory
         self._worn = False
         self._reaching: dict[int, _Pending] = {}
         self._async: dict[tuple[str, str], bool] = {}
@@ -195,8 +193,7 @@ class Dispatcher:
         if known is None:
             if len(self._async) > MAX_KNOWN:
                 self._async.clear()
-            if (limit := one.limit()) is not None:
-                self._tell_limit(number, limit, _later_in_thread)
+            self._tell_limit(number, one, _later_in_thread)
             before = generation()
             try:
                 known = self._async[key] = inspect.iscoroutinefunction(func.resolve())
@@ -208,16 +205,15 @@ class Dispatcher:
 
     def _run(self, number: int, started: float, one: execution.Try | execution.Done) -> None:
         try:
-            if isinstance(one, execution.Try) and (limit := one.limit()) is not None:
-                self._tell_limit(number, limit, _later_in_thread)
+            if isinstance(one, execution.Try):
+                self._tell_limit(number, one, _later_in_thread)
             self._end(number, started, execution.run(one), on_loop=False)
         except BaseException:
             _give_up()
 
     async def _run_on_loop(self, number: int, started: float, one: execution.Try) -> None:
         try:
-            if (limit := one.limit()) is not None:
-                self._tell_limit(number, limit, self._slots.later_on_loop)
+            self._tell_limit(number, one, self._slots.later_on_loop)
             self._end(number, started, await execution.run_async(one), on_loop=True)
         except BaseException:
             _give_up()
@@ -228,7 +224,8 @@ class Dispatcher:
             self._no_limit(number)
         self._slots.end(number, seconds, done.outcome, on_loop)
         _log(done, seconds)
-        if self._most_memory and not self._worn and _has_grown(self._most_memory):
+        most = self._settings.max_memory
+        if most and not self._worn and _has_grown(most):
             self._worn = True
             # The permits of what has not begun are in the pipe, for the supervisor to take back.
             self._slots.say(frame(WORN))
@@ -236,16 +233,18 @@ class Dispatcher:
     def _tell_limit(
         self,
         number: int,
-        limit: Limit,
+        one: execution.Try,
         later: Callable[[float, Callable[[], None]], _Pending],
     ) -> None:
-        """Tell the supervisor of a limit that begins, or begins anew, and at its end that it could
-        be heeded.
+        """Tell the supervisor of a limit that begins, or begins anew, if the try has one, and at
+        its end that it could be heeded.
 
         Where a task blocks the loop, or the whole interpreter, no limit of any other one reaches
         it, nor does this second message come, made where the limit's exception is: the supervisor
         cannot tell which one it was, but it knows for which of them it need not ask.
         """
+        if (limit := one.limit()) is None:
+            return
         self._slots.say(pack_limit(number, limit))
         self._no_limit(number)
         reached = partial(self._slots.say, pack_reached(number))
@@ -271,11 +270,11 @@ def _give_up() -> NoReturn:
         os._exit(1)
 
 
-def _has_grown(limit: int) -> bool:
-    most = peak_bytes(resource.getrusage(resource.RUSAGE_SELF))
-    if most > limit:  # quick to ask, but it may be the supervisor's
-        most = memory.peak() or most
-    return most > limit
+def _has_grown(most: int) -> bool:
+    peak = peak_bytes(resource.getrusage(resource.RUSAGE_SELF))
+    if peak > most:  # quick to ask, but it may be the supervisor's
+        peak = memory.peak() or peak
+    return peak > most
 
 
 def peak_bytes(usage: resource.struct_rusage) -> int:

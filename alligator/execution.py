@@ -35,8 +35,10 @@ HOPELESS = (UndecodableTask, NotAllowed, UnknownModuleError, UnknownCallableErro
 #: would run again and again before everything behind it.
 SHORTEST_SNOOZE = 0.1
 
-#: Statuses that say of a try neither that it failed nor something of the user's own.
-_NOT_FAILED = {WAITING, DELAYED, RETRYING, SUCCESS}
+#: Statuses that say nothing of how a try ended, and those that do not say that it failed. The
+#: user's own are in neither: they have been chosen.
+_NOT_ENDED = (WAITING, DELAYED, RETRYING)
+_NOT_FAILED = (*_NOT_ENDED, SUCCESS)
 
 _OUR_FOLDER = os.path.dirname(__file__) + os.sep
 
@@ -149,7 +151,7 @@ def _succeeded(task: Task, returned: object) -> None:
     """Believe what the `run` of a subclass returned, which need not have said so elsewhere."""
     if returned is not None:
         task.result = returned
-    if task.status in (WAITING, DELAYED, RETRYING):
+    if task.status in _NOT_ENDED:
         task.to_success()
 
 

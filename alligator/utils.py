@@ -49,11 +49,8 @@ class DottedPath:
         Raises:
             UnknownModuleError, UnknownCallableError: it cannot be had, or cannot be called.
         """
-        if "." not in self.name and (module := _loaded(self.module)) is not None:
-            found: Callable[..., Any] | None = getattr(module, self.name, None)
-            if callable(found):
-                return found
-        return self.called(import_attr(self.module, self.name))
+        found = _plainly(self)
+        return found if callable(found) else self.called(import_attr(self.module, self.name))
 
     def called(self, target: Any) -> Callable[..., Any]:
         """Return what the path led to.
@@ -135,9 +132,8 @@ def dotted_path(func: Callable[..., Any]) -> DottedPath:
 def _plainly(path: DottedPath) -> object:
     """Return what a loaded module has under a name; None for one with dots, which is no name that a
     module could be asked for."""
-    if "." in path.name:
-        return None
-    return getattr(sys.modules.get(path.module), path.name, None)
+    module = None if "." in path.name else _loaded(path.module)
+    return None if module is None else getattr(module, path.name, None)
 
 
 def _path_to(func: Callable[..., Any]) -> DottedPath:

@@ -31,7 +31,6 @@ log = logging.getLogger("alligator.worker")
 #: Seconds that a worker has to live before operators see it: many run one task and are gone.
 _SETTLING_IN = 0.2
 
-
 #: Seconds of the shortest idle wait: without one a processor would spin.
 SHORTEST_NAP = 0.01
 
