@@ -139,9 +139,14 @@ def parse(text: str) -> Dsn:
         )
     if text[0] in "'\"":  # as from a file of variables that no shell reads
         raise InvalidDSN(f"{_unread(text)} is in quotes; take them off")
+    scheme, _, rest = text.partition("://")
+    place = re.split("[/?#]", rest, maxsplit=1)[0]
+    user, _, given = place.rpartition("@")
+    username, _, password = user.partition(":")
     try:
-        parts = urlsplit(text)
-        hosts = _hosts(parts.netloc.rpartition("@")[2])
+        # Apart from the hosts: of several, newer Pythons refuse an IPv6 address among them.
+        parts = urlsplit(f"{scheme}://{rest[len(place) :]}")
+        hosts = _hosts(given)
     except ValueError as problem:
         reason = "the port is not a number from 0 to 65535" if "ort" in str(problem) else "bad host"
         raise InvalidDSN(f"{_unread(text)}: {reason}") from None
@@ -162,8 +167,8 @@ def parse(text: str) -> Dsn:
         text=text,
         scheme=parts.scheme.lower(),
         hosts=hosts,
-        username=unquote(parts.username) if parts.username else None,
-        password=unquote(parts.password) if parts.password else None,
+        username=unquote(username) if username else None,
+        password=unquote(password) if password else None,
         path=unquote(parts.path),
         options=options,
     )

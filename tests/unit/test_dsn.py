@@ -262,7 +262,6 @@ def test_an_unknown_option_is_refused_and_the_known_ones_are_listed() -> None:
         "redis://wolf:80#hunter@h/0",
         "redis://wolf:hunter/x@h/0",
         "redis://wolf/hunter@h/0",
-        "redis://[hunter@h/0",
         "redis://wolf:hunter@h:x/0",
     ],
 )
