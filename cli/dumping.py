@@ -31,6 +31,7 @@ from .types import rfc3339
 from .views import payload_of
 
 _OPTIONS = ("backoff", "timeout", "result_ttl")
+_MAY_LACK = ("args", "kwargs", "options")
 _HOOKS = ("on_start", "on_success", "on_error")
 
 
@@ -71,12 +72,14 @@ def _call(body: bytes) -> dict[str, Any] | None:
         again = json.loads(encode(task))
     except (AlligatorException, ValueError, TypeError):
         return None
-    if again != payload:
+    # Others may write what is empty, too, as Alligator 1.0 does.
+    if again != {name: part for name, part in payload.items() if part or name not in _MAY_LACK}:
         return None
-    line = {"task": call_name(payload), "args": payload["args"], "kwargs": payload["kwargs"]}
+    line: dict[str, Any] = {"task": call_name(payload)}
+    line |= {"args": payload.get("args", []), "kwargs": payload.get("kwargs", {})}
     if task.retries:
         line["retries"] = task.retries
-    options = payload["options"]
+    options = payload.get("options", {})
     line |= {name: options[name] for name in _OPTIONS if name in options}
     line |= {name: call_name(options[name]) for name in _HOOKS if name in options}
     return line

@@ -65,6 +65,11 @@ def payload_of(data: bytes) -> dict[str, Any]:
         return {}
 
 
+def _part(payload: dict[str, Any], name: str, empty: object) -> Any:
+    """Return a part of a body, which is left out when it is empty; None when that is no task's."""
+    return payload.get(name, empty if body.call_name(payload) else None)
+
+
 def last_error(record: Record) -> str:
     """Return the error of the newest failed try, or ""."""
     return record.failures[-1].error if record.failures else ""
@@ -78,8 +83,8 @@ def row_of(record: Record) -> dict[str, Any]:
         "queue": record.queue,
         "state": record.state.value,
         "task": body.call_name(payload),
-        "args": payload.get("args"),
-        "kwargs": payload.get("kwargs"),
+        "args": _part(payload, "args", []),
+        "kwargs": _part(payload, "kwargs", {}),
         "priority": record.priority,
         "attempts": record.attempts,
         "deliveries": record.deliveries,
@@ -106,7 +111,7 @@ def details_of(record: Record, depends_on_states: Mapping[str, str], signed: str
         "unique": record.unique or "",
         "depends_on": list(record.depends_on),
         "depends_on_states": dict(depends_on_states),
-        "options": payload_of(record.body).get("options"),
+        "options": _part(payload_of(record.body), "options", {}),
         "failures": [
             {**failure._asdict(), "at": rfc3339(failure.at)} for failure in record.failures
         ],

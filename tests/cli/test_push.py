@@ -279,9 +279,8 @@ def test_what_it_depends_on_and_is_not_there_is_said(redis_cli: Cli, cli: Cli) -
 
 class TestResultTtl:
     def kept(self, cli: Cli, *args: str) -> float | None:
-        ttl: float | None = json.loads(cli.ok("push", "shop.add", "--dry-run", *args))[
-            "options"
-        ].get("result_ttl")
+        body = json.loads(cli.ok("push", "shop.add", "--dry-run", *args))
+        ttl: float | None = body.get("options", {}).get("result_ttl")
         return ttl
 
     def test_the_result_is_kept_so_long(self, cli: Cli) -> None:

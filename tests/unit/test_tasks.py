@@ -212,8 +212,13 @@ def test_the_body_is_the_documented_json_object() -> None:
         "callable": "add",
         "args": [1],
         "kwargs": {"b": "two"},
-        "options": {},
     }
+
+
+def test_what_is_empty_is_left_out_of_the_body() -> None:
+    task = Task("id").to_call(tasks.nothing)
+    assert body_of(task).keys() == {"task_id", "retries", "async", "module", "callable"}
+    assert Task.deserialize(task.serialize()).func_args == ()
 
 
 def test_only_options_that_are_set_are_written() -> None:
