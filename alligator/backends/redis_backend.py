@@ -57,6 +57,9 @@ _is_score = re.compile(r"-?(\d+|inf)").fullmatch
 #: Entries in one push. A command may have about a million parts, and a script should stay short.
 MAX_PUSH = 100_000
 
+#: Leased tasks whose ids are known as Redis keeps them.
+MAX_KNOWN = 10_000
+
 
 class Client(Backend):
     """A broker on Redis 6 or newer, or Valkey.
@@ -80,6 +83,9 @@ class Client(Backend):
         self._base = _base(parts)
         self._link = Link(parts, self._base, lambda: self.hurry())
         self._lost: dict[str, Asked] = {}  # by token; what may have been leased to nobody
+        # The ids of what is leased, which its outcomes will name, as Redis keeps them. To make them
+        # anew would be a tenth of what a worker does for a task besides running it.
+        self._kept_ids: dict[str, bytes] = {}
 
     # -- queueing ---------------------------------------------------------------------------
 
@@ -111,14 +117,17 @@ class Client(Backend):
             return Settled([], [])
         token = _token()
         asked = Asked(token, queues if wanted else ())
-        arguments = [wanted, len(queues), *queues, *write_outcomes(outcomes)]
+        arguments = [wanted, len(queues), *queues, *write_outcomes(outcomes, self._kept_ids)]
         accepted, numbers, ids, values = self._lease("settle", asked, arguments)
         origins = chain.from_iterable(map(repeat, queues, numbers))
-        leases = [
-            read_lease(queue, kept_id, value, token)
-            for queue, kept_id, value in zip(origins, ids, values, strict=True)
-            if value is not None
-        ]
+        if len(self._kept_ids) > MAX_KNOWN:  # of whatever was not settled here
+            self._kept_ids.clear()
+        leases = []
+        for queue, kept_id, value in zip(origins, ids, values, strict=True):
+            if value is not None:
+                lease = read_lease(queue, kept_id, value, token)
+                self._kept_ids[lease.task_id] = kept_id
+                leases.append(lease)
         return Settled(read_flags(accepted), leases)
 
     def extend(self, leases: Sequence[Lease]) -> list[bool]:

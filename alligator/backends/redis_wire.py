@@ -76,7 +76,7 @@ def read_id(kept: bytes) -> str:
     Bytes that it would not write are another program's, and come out as ~0x and their hexadecimal
     digits: from any bytes there is a way back to the very same, so any task can be settled.
     """
-    if len(kept) == 17 and kept.startswith(_MARK):
+    if len(kept) == 17 and kept[0] == _MARK[0]:
         digits = kept.hex()
         return f"{digits[2:10]}-{digits[10:14]}-{digits[14:18]}-{digits[18:22]}-{digits[22:]}"
     try:
@@ -140,9 +140,13 @@ def write_lost(lost: Sequence[Asked]) -> bytes:
     return json.dumps(what, ensure_ascii=False).encode(errors="surrogateescape")
 
 
-def write_outcomes(outcomes: Iterable[Outcome]) -> list[Any]:
+def write_outcomes(outcomes: Iterable[Outcome], kept_ids: dict[str, bytes]) -> list[Any]:
     """Return outcomes as settle.lua reads them: those of one kind that end leases of one token, and
-    come in a row, name both once."""
+    come in a row, name both once.
+
+    Args:
+        kept_ids: what write_id would return for some of the tasks; theirs are taken out.
+    """
     parts: list[Any] = []
     group, count_at = ("", ""), 0
     for outcome in outcomes:
@@ -153,7 +157,7 @@ def write_outcomes(outcomes: Iterable[Outcome]) -> list[Any]:
             parts += (*group, 0)
             count_at = len(parts) - 1
         parts[count_at] += 1
-        parts.append(write_id(lease.task_id))
+        parts.append(kept_ids.pop(lease.task_id, None) or write_id(lease.task_id))
         parts += needs
     return parts
 
