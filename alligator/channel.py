@@ -132,12 +132,12 @@ class Permits:
         Numbers only rise, so a permit for a later lease says that this one was taken back. It is
         kept until that later one comes, which may be in another frame.
         """
-        if self._ahead is None:
-            self._ahead = self.take()
-        if self._ahead != number:
-            return False
-        self._ahead = None
-        return True
+        ahead = self.take() if self._ahead is None else self._ahead
+        if ahead == number:
+            self._ahead = None
+            return True
+        self._ahead = ahead
+        return False
 
     def take_all(self) -> list[int]:
         """Take back every permit that the child has not used."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import os
 import time
+from dataclasses import dataclass
 from types import TracebackType
-from typing import NamedTuple
 
 from . import body
-from .backends.base import MAX_TRACEBACK, Ack, Defer, Fail, Failure, Lease, Outcome, Retry
+from .backends.base import MAX_BODY, MAX_TRACEBACK, Ack, Defer, Fail, Failure, Lease, Outcome, Retry
 from .constants import DELAYED, RETRYING, SUCCESS, WAITING
 from .exceptions import (
     AlligatorException,
@@ -43,7 +43,8 @@ _NOT_FAILED = (*_NOT_ENDED, SUCCESS)
 _OUR_FOLDER = os.path.dirname(__file__) + os.sep
 
 
-class Done(NamedTuple):
+@dataclass(slots=True)  # made sooner than a tuple with names
+class Done:
     """One try: the task (None when the body was no task), what it raised, and its outcome."""
 
     task: Task | None
@@ -51,12 +52,14 @@ class Done(NamedTuple):
     outcome: Outcome
 
 
-class Try(NamedTuple):
+@dataclass(slots=True)
+class Try:
     """One try of a leased task, decoded and not begun.
 
     Attributes:
         worker: the name written beside a failure.
         most: seconds it may take at most, whatever the task says.
+        seconds: how long it may take, by that and by the task; None for no limit.
         trust: what is believed and may run, and how a body to queue again is signed.
     """
 
@@ -65,14 +68,13 @@ class Try(NamedTuple):
     worker: str
     most: float | None
     trust: Trust
+    seconds: float | None
 
     def limit(self) -> Limit | None:
         """Return its time limit, and what follows when that is run out of; None for no limit."""
-        task, most = self.task, self.most
-        if task.timeout is None and most is None:
+        if self.seconds is None:
             return None
-        seconds = min(filter(None, (task.timeout, most)), default=None)
-        return None if seconds is None else _limit(task, seconds, self.lease, self.trust)
+        return _limit(self.task, self.seconds, self.lease, self.trust)
 
 
 def prepare(
@@ -90,12 +92,16 @@ def prepare(
     """
     try:
         task = decode(task_class, lease, trust)
-        trust.admit(task)
+        if trust.allow is not None:
+            trust.allow.admit(task)
     except (UndecodableTask, NotAllowed) as error:
         return Done(None, error, Fail(lease, failure_of(error, worker)))
     if not lease.task_id:  # a five-verb backend hands out bodies only
         lease = lease._replace(task_id=task.task_id)
-    return Try(task, lease, worker, most, trust)
+    seconds = most
+    if task.timeout is not None:
+        seconds = min(filter(None, (task.timeout, most)), default=None)
+    return Try(task, lease, worker, most, trust, seconds)
 
 
 def run(prepared: Try | Done) -> Done:
@@ -111,7 +117,8 @@ async def run_async(one: Try) -> Done:
     before = generation()
     one.task.error = None
     try:
-        one.trust.admit_hooks(one.task)
+        if one.trust.allow is not None:
+            one.trust.allow.admit_hooks(one.task)
         _succeeded(one.task, await one.task.run_async(one.most))
     except BaseException as error:
         return _ended(one, error, before)
@@ -135,7 +142,8 @@ def _run(task: Task, most: float | None, trust: Trust) -> BaseException | None:
     its failure, too."""
     task.error = None
     try:
-        trust.admit_hooks(task)
+        if trust.allow is not None:
+            trust.allow.admit_hooks(task)
         if most is None:
             returned = task.run()
         else:
@@ -200,7 +208,8 @@ def decode(task_class: type[Task], lease: Lease, trust: Trust = OPEN) -> Task:
         UndecodableTask: it is too large, its signature is not believed, or whatever `deserialize`
             raised.
     """
-    body.check_size(lease.body)
+    if len(lease.body) > MAX_BODY:
+        body.check_size(lease.body)
     data = trust.unseal(lease.queue, lease.task_id, lease.body)
     try:
         task = task_class.deserialize(data)

@@ -49,7 +49,7 @@ class Slots:
 
     def wait(self) -> None:
         """Wait until a task of either kind could begin."""
-        if self._are_free():
+        if self._free_threads > 0 and self._free_coroutines > 0:
             return
         with self._lock:
             self._waiting = True

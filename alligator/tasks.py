@@ -231,7 +231,7 @@ class Task:
                 async or is_async) or a value has the wrong type.
         """
         payload = body.load(data)
-        if not payload.keys() >= _REQUIRED:
+        if not ("task_id" in payload and "retries" in payload and "async" in payload):
             _accept_old_name(payload)
         try:
             task = cls(
@@ -318,7 +318,10 @@ class Task:
                     error := await self._call_hook("on_start", finish)
                 ):
                     raise error
-                result = self.func(*self.func_args, **self.func_kwargs)
+                func = self.func
+                if isinstance(func, DottedPath):  # sooner than through its own call
+                    func = func.resolve()
+                result = func(*self.func_args, **self.func_kwargs)
                 if result is not None and isinstance(result, Coroutine):
                     result = await finish(result)
                 self.result = result

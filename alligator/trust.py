@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Self
 
 from .backends.base import Record
 from .exceptions import InvalidSetting
-from .signing import FILE_VARIABLE, Keys, Secrets, read_secrets, unwrap
-from .tasks import Task
+from .signing import FILE_VARIABLE, MAGIC, Keys, Secrets, read_secrets, unwrap
 
 if TYPE_CHECKING:
     from .allow import AllowList
@@ -77,7 +76,7 @@ class Trust:
             BadSignature: there are keys, and it is not signed with any of them.
         """
         if self.keys is None:
-            return unwrap(data)[1]
+            return unwrap(data)[1] if data.startswith(MAGIC) else data
         return self.keys.verify(queue, task_id if self.binds_ids else "", data)
 
     def resealed(self, record: Record, queue: str) -> bytes | None:
@@ -97,24 +96,6 @@ class Trust:
             )
         body = self.unseal(record.queue, record.task_id, record.body)
         return self.seal(queue, record.task_id, body)
-
-    def admit(self, task: Task) -> None:
-        """Hold the task to the allow list.
-
-        Raises:
-            NotAllowed: its call, or a hook, is not in it.
-        """
-        if self.allow is not None:
-            self.allow.admit(task)
-
-    def admit_hooks(self, task: Task) -> None:
-        """Hold the places where the hooks of an admitted task lead to the allow list.
-
-        Raises:
-            NotAllowed: one is not in it.
-        """
-        if self.allow is not None:
-            self.allow.admit_hooks(task)
 
 
 def variables(worker: WorkerSettings) -> dict[str, str]:
