@@ -24,9 +24,8 @@ _LEASABLE = (
     f" AND typeof(deliveries) = 'integer' AND deliveries BETWEEN 0 AND {_MOST}"
 )
 
-#: An expression that is 1 for a row with a value of a wrong type or out of its range, among those
-#: that a lease has, or among all. What is wrong inside a text is for `is_name` to say.
-UNLEASABLE = f"NOT ({_LEASABLE})"
+#: An expression that is 1 for a row with a value of a wrong type or out of its range. What is wrong
+#: inside a text is for `is_name` to say.
 FOREIGN = (
     f"NOT ({_LEASABLE} AND {_STATE} AND typeof(queue) = 'text'"
     " AND typeof(rank) = 'real' AND typeof(pushed_at) = 'real'"
@@ -62,6 +61,22 @@ def to_text(data: bytes) -> str:
 def is_name(value: object) -> bool:
     """Whether a value may be a task's id, or a queue's name."""
     return isinstance(value, str) and value.isprintable() and value != ""
+
+
+def is_leasable(
+    task_id: object, body: object, attempts: object, deliveries: object, priority: object
+) -> bool:
+    """Whether a lease can have these values of a row: what _LEASABLE says, and sooner."""
+    return (
+        is_name(task_id)
+        and isinstance(body, bytes)
+        and isinstance(priority, int)
+        and MIN_PRIORITY <= priority <= MAX_PRIORITY
+        and isinstance(attempts, int)
+        and 0 <= attempts <= _MOST
+        and isinstance(deliveries, int)
+        and 0 <= deliveries <= _MOST
+    )
 
 
 def shown(value: object) -> str:

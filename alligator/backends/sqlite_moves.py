@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -30,7 +29,7 @@ from .base import (
     dump_failures,
     load_failures,
 )
-from .sqlite_foreign import FOREIGN, LIFE, MEND, UNLEASABLE, is_name, new_id, shown
+from .sqlite_foreign import FOREIGN, LIFE, MEND, is_leasable, is_name, new_id, shown
 from .sqlite_ledger import BLOCKED, DELAYED, FAILED, RETRYING, RUNNING, TIMED, WAITING, Ledger
 
 #: Tasks moved or removed by one statement at most: others wait some 0.1 s for such a transaction.
@@ -192,16 +191,16 @@ class Moves:
                 "UPDATE tasks SET state = ?, rank = ?, due = NULL, lease = ?, holder = ?,"
                 " worker = ?, deliveries = deliveries + 1 WHERE seq IN (SELECT seq FROM tasks"
                 " WHERE state = ? AND queue = ? ORDER BY rank, seq LIMIT ?)"
-                f" RETURNING -priority, seq, id, body, attempts, deliveries, {UNLEASABLE}",
+                " RETURNING -priority, seq, id, body, attempts, deliveries, priority",
                 (RUNNING, self._now, number, *holder, WAITING, queue, limit - len(leases)),
             ).fetchall()
             self.ledger.moved(queue, WAITING, RUNNING, len(rows))
             for at, row in enumerate(rows):
-                if row[-1] or not is_name(row[2]):
+                if not is_leasable(*row[2:]):
                     rows[at] = self._leased_anew(row[1])
             leases += [
-                Lease(queue, task_id, body, f"{seq}.{number}", -rank, attempts, deliveries)
-                for rank, seq, task_id, body, attempts, deliveries, _ in sorted(rows)
+                Lease(queue, task_id, body, f"{seq}.{number}", priority, attempts, deliveries)
+                for _, seq, task_id, body, attempts, deliveries, priority in sorted(rows)
             ]
         return leases
 
@@ -209,7 +208,8 @@ class Moves:
         """What `take` wants to know of a row that it could not read."""
         self.mend(seq)
         row: tuple[Any, ...] = self.connection.execute(
-            "SELECT -priority, seq, id, body, attempts, deliveries, 0 FROM tasks WHERE seq = ?",
+            "SELECT -priority, seq, id, body, attempts, deliveries, priority FROM tasks"
+            " WHERE seq = ?",
             (seq,),
         ).fetchone()
         return row
@@ -260,7 +260,7 @@ class Moves:
 
     def _ack(self, acks: Sequence[Ack]) -> list[bool]:
         accepted = self._remove([held_by(ack.lease) for ack in acks])
-        done = list(compress(acks, accepted))
+        done = acks if all(accepted) else list(compress(acks, accepted))
         for queue, number in Counter(ack.lease.queue for ack in done).items():
             self.ledger.done(queue, number)
         results = [
@@ -489,16 +489,16 @@ def _new_number() -> int:
     return int.from_bytes(os.urandom(7), "big")
 
 
-#: A row's place in line, which another program may have chosen, and a fence.
-_is_ours = re.compile(r"(-?[0-9]{1,19})\.([0-9]{1,18})").fullmatch
-
-
 def held_by(lease: Lease) -> Held | None:
     """Return what a row has to match for the lease to hold; None for a token that is not ours."""
-    found = _is_ours(lease.token)
-    if found is None or abs(seq := int(found[1])) > _MOST:  # SQLite takes none beyond
+    # A row's place in line, which another program may have chosen, and a fence.
+    place, _, fence = lease.token.partition(".")
+    try:
+        seq, number = int(place), int(fence)
+    except ValueError:
         return None
-    return seq, int(found[2]), lease.task_id
+    # SQLite takes no integers beyond.
+    return (seq, number, lease.task_id) if -_MOST <= seq <= _MOST and number <= _MOST else None
 
 
 def _untouched(row: _Row | None) -> Mended:

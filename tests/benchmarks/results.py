@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,6 +94,12 @@ def quantile(ordered: list[float], part: float) -> float:
     return ordered[min(len(ordered) - 1, int(part * len(ordered)))]
 
 
+def _python() -> str:
+    # An interpreter that was built without its profile takes a fifth longer for the same.
+    of_system = " of the distribution" if sys.base_prefix == "/usr" else ""
+    return platform.python_version() + of_system
+
+
 def machine() -> dict[str, Any]:
     """Where the run takes place: what figures depend on, and no more."""
     first, _, _ = Path("/proc/cpuinfo").read_text().partition("\n\n")
@@ -105,7 +112,7 @@ def machine() -> dict[str, Any]:
         "cpu": cpu,
         "cores": os.cpu_count(),
         "kernel": ".".join(platform.release().split(".")[:2]),
-        "python": platform.python_version(),
+        "python": _python(),
         "load": round(os.getloadavg()[0], 1),
         "at": time.strftime("%Y-%m-%d", time.gmtime()),
     }
