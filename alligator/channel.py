@@ -124,7 +124,10 @@ class Permits:
             data = os.read(self.reading, _NUMBER.size)
         except BlockingIOError:
             return None
-        return int(_NUMBER.unpack(data)[0]) if data else None
+        if not data:
+            return None
+        number: int = _NUMBER.unpack(data)[0]
+        return number
 
     def allows(self, number: int) -> bool:
         """Whether the child may start the lease of this number; asked once for each, in order.

@@ -116,6 +116,10 @@ def _run(settings: Settings) -> int:
     return 0
 
 
+#: Lease._make, which counts the fields each time.
+_lease = partial(tuple.__new__, Lease)
+
+
 class _Pending(Protocol):
     """A call that is yet to be made."""
 
@@ -160,7 +164,7 @@ class Dispatcher:
         at one thing forty times over than at forty things in turn."""
         for start in range(0, len(leases), READY_AT_ONCE):
             some = leases[start : start + READY_AT_ONCE]
-            yield from [(number, self._made_ready(Lease._make(fields))) for number, fields in some]
+            yield from [(number, self._made_ready(_lease(fields))) for number, fields in some]
 
     def _made_ready(self, lease: Lease) -> _Ready:
         if len(lease.body) > MOST_AT_ONCE:
@@ -223,7 +227,8 @@ class Dispatcher:
         if self._reaching:
             self._no_limit(number)
         self._slots.end(number, seconds, done.outcome, on_loop)
-        _log(done, seconds)
+        if not isinstance(done.outcome, Ack) or logs.worker_log.isEnabledFor(logging.INFO):
+            _log(done, seconds)
         most = self._settings.max_memory
         if most and not self._worn and _has_grown(most):
             self._worn = True
@@ -284,8 +289,6 @@ def peak_bytes(usage: resource.struct_rusage) -> int:
 
 
 def _log(done: execution.Done, seconds: float) -> None:
-    if isinstance(done.outcome, Ack) and not logs.worker_log.isEnabledFor(logging.INFO):
-        return  # nearly all are such
     logs.worker_log.disabled = False  # as a program's logging configuration leaves it, unless told
     level, message = _told(done)
     if not logs.worker_log.isEnabledFor(level):

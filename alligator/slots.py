@@ -62,13 +62,17 @@ class Slots:
 
     def run(self, number: int, work: Callable[..., None], *args: Any) -> None:
         """Begin a plain function, which calls `end` when it has ended; a slot is free."""
+        if self._threads == 1:
+            # No other thread frees this slot. It goes first: in what the loop may report meanwhile
+            # there is too little room then, and never too much.
+            self._free_threads = 0
+            self._begun, self._loop_is_next = number, False
+            copy_context().run(work, *args)  # what it sets in there, the next one does not see
+            return
         with self._lock:
             self._begun = number
             self._free_threads -= 1
             self._loop_is_next = False
-        if self._threads == 1:
-            copy_context().run(work, *args)  # what it sets in there, the next one does not see
-            return
         if self._started < self._threads - self._free_threads:
             self._started += 1
             name = f"alligator-task-{self._started}"
