@@ -31,6 +31,10 @@ from .settings import WorkerSettings
 from .signals import FOREVER
 from .trust import variables
 
+#: Leases that travel together. A child makes them ready at once, and begins the first ones while
+#: later ones wait for room in the pipe.
+MOST_IN_FRAME = 40
+
 #: Seconds of work that may lie ready in a child, and the most tasks: so few that a pipe holds the
 #: permits of all, and writing them never blocks.
 WORK_AHEAD, MOST_AHEAD = 0.05, 500
@@ -197,7 +201,9 @@ class Child:
         self.held.update(zip(numbers, leases, strict=True))
         self._given.update(dict.fromkeys(numbers, time.monotonic()))
         self._permits.give(numbers)  # before the tasks: a task without a permit counts as revoked
-        self._unsent += frame(list(zip(numbers, map(tuple, leases), strict=True)))
+        numbered = list(zip(numbers, map(tuple, leases), strict=True))
+        for start in range(0, len(numbered), MOST_IN_FRAME):
+            self._unsent += frame(numbered[start : start + MOST_IN_FRAME])
         self.send()
 
     def send(self) -> bool:
