@@ -19,11 +19,13 @@ pushed is bytes inside.
 
 from __future__ import annotations
 
+import fcntl
 import marshal
 import os
 import struct
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from .backends.base import Ack, Defer, Fail, Failure, Lease, Outcome, Retry
@@ -60,6 +62,13 @@ def open_pipes(number: int) -> list[int]:
             os.close(end)
         raise
     return ends
+
+
+def widen(descriptor: int, size: int) -> None:
+    """Have a pipe hold `size` bytes, where the system can and allows it (Linux, pipe(7))."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, size)
 
 
 def frame(value: Any, version: int = marshal.version) -> bytes:

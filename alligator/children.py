@@ -24,6 +24,7 @@ from .channel import (
     frame,
     open_pipes,
     unpack_outcome,
+    widen,
 )
 from .child import DSN_VARIABLE, Settings, peak_bytes
 from .limits import Limit
@@ -35,9 +36,17 @@ from .trust import variables
 #: later ones wait for room in the pipe.
 MOST_IN_FRAME = 40
 
-#: Seconds of work that may lie ready in a child, and the most tasks: so few that a pipe holds the
-#: permits of all, and writing them never blocks.
-WORK_AHEAD, MOST_AHEAD = 0.05, 500
+#: Seconds of work that may lie ready in a child.
+WORK_AHEAD = 0.05
+
+#: The most tasks that may lie ready in a worker's children together. None of them runs dry while
+#: the supervisor settles a part of so many; more would only make that longer. The smallest of pipes
+#: holds the permits of all, so writing them never blocks. And the most for each child of many.
+MOST_AHEAD, FAIR_SHARE = 1000, 100
+
+#: Bytes of tasks on their way to a child, where the system lets us choose: about what lies ready.
+#: Linux grants all the pipes of a user 64 MiB by default.
+WIDE = 1 << 18
 
 #: Seconds that a task takes at most whose outcome waits for others.
 SHORT_TASK = 0.0005
@@ -78,6 +87,7 @@ class Child:
         self._permits = Permits(*permits)
         os.set_blocking(self._permits.reading, False)
         os.set_blocking(self.tasks, False)
+        widen(self.tasks, WIDE)
         os.set_blocking(self.outcomes, False)
         settings = Settings(
             tasks_out,
@@ -117,6 +127,7 @@ class Child:
         self.peak = 0
         self._inherited = peak_bytes(resource.getrusage(resource.RUSAGE_SELF))
         self._processes = worker.processes
+        self._most_ahead = max(FAIR_SHARE, MOST_AHEAD // worker.processes)
         self.done = 0
         self._finish_by = FOREVER
         self._limits: dict[int, tuple[float, Limit]] = {}
@@ -259,7 +270,7 @@ class Child:
             room -= sum(begun < number <= self._begun for number in self.held)
         self._begun = max(begun, self._begun)
         self._room = max(0, room)
-        self._window = min(max(1, 2 * self._window), MOST_AHEAD)
+        self._window = min(max(1, 2 * self._window), self._most_ahead)
         self._progress = time.monotonic()
 
     def _begin_limit(self, number: int, *limit: Any) -> None:
