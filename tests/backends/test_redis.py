@@ -22,6 +22,7 @@ import pytest
 import redis as redis_py
 from redis import exceptions as redis_errors
 
+from alligator.backends import redis_backend
 from alligator.backends.base import (
     Ack,
     Entry,
@@ -116,6 +117,22 @@ def lossy(proxy: Proxy, redis: Server, redis_dsn: str, make: Callable[..., Clien
     client.push_many("warm", entries(1))
     client.cancel("unknown")
     return client
+
+
+def test_what_was_leased_long_ago_is_settled_too(
+    make: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_backend, "MAX_KNOWN", 3)
+    client = make()
+    client.push_many("all", entries(12))
+    leases = [lease for _ in range(3) for lease in client.reserve(["all"], 4)]
+    assert 0 < len(client._kept_ids) < 12
+
+    settled = client.settle([Ack(lease) for lease in leases])
+
+    assert settled.accepted == [True] * 12
+    assert client.counts("all").running == 0
+    assert len(client._kept_ids) == 0
 
 
 # -- an answer that is lost ----------------------------------------------------------------------

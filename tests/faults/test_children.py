@@ -90,6 +90,21 @@ def test_what_lies_ready_has_not_begun(child: Child, evidence: str, tmp_path: Pa
     assert child.begun() == []
 
 
+def test_the_first_tasks_begin_while_the_last_ones_wait_for_room_in_the_pipe(
+    child: Child, evidence: str
+) -> None:
+    padding = "x" * 4000
+    given = [lease(deeds.quick, evidence, f"quick {padding}") for _ in range(500)]
+
+    child.give(given)  # and nothing more is sent before `send`
+
+    assert child.send(), "the pipe holds them all"
+    eventually(lambda: child.collect(), "the first ones have ended")
+    while child.send():
+        eventually(lambda: child.collect() or not child.held, "more of them end")
+    ended(child)
+
+
 def test_leases_that_were_taken_back_are_not_run_and_later_ones_are(
     child: Child, evidence: str, tmp_path: Path
 ) -> None:

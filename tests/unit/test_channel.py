@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -17,6 +20,7 @@ from alligator.channel import (
     open_pipes,
     pack_outcome,
     unpack_outcome,
+    widen,
 )
 from alligator.children import MOST_AHEAD
 
@@ -98,6 +102,22 @@ def test_the_pipe_holds_the_most_permits_without_blocking(permits: Permits) -> N
     os.set_blocking(permits.writing, False)
     permits.give(range(1, MOST_AHEAD + 1))
     assert permits.take_all() == list(range(1, MOST_AHEAD + 1))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a size for a pipe")
+def test_a_pipe_is_as_wide_as_the_system_allows() -> None:
+    reading, writing = os.pipe()
+    try:
+        widen(writing, 1 << 17)
+        assert fcntl.fcntl(writing, fcntl.F_GETPIPE_SZ) == 1 << 17
+    finally:
+        os.close(reading)
+        os.close(writing)
+
+
+def test_what_cannot_be_widened_stays_as_it_is(tmp_path: Path) -> None:
+    with open(tmp_path / "file", "wb") as file:
+        widen(file.fileno(), 1 << 17)  # as a system says no
 
 
 def test_no_permit_comes_once_the_other_end_is_closed() -> None:
