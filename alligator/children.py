@@ -32,9 +32,9 @@ from .settings import WorkerSettings
 from .signals import FOREVER
 from .trust import variables
 
-#: Leases that travel together. A child makes them ready at once, and begins the first ones while
-#: later ones wait for room in the pipe.
-MOST_IN_FRAME = 40
+#: Leases that travel together, and about how many bytes their bodies have, where one has no more. A
+#: child makes them ready at once, and begins the first ones while others wait for room in the pipe.
+MOST_IN_FRAME, BYTES_IN_FRAME = 40, 1 << 14
 
 #: Seconds of work that may lie ready in a child.
 WORK_AHEAD = 0.05
@@ -213,8 +213,10 @@ class Child:
         self._given.update(dict.fromkeys(numbers, time.monotonic()))
         self._permits.give(numbers)  # before the tasks: a task without a permit counts as revoked
         numbered = list(zip(numbers, map(tuple, leases), strict=True))
-        for start in range(0, len(numbered), MOST_IN_FRAME):
-            self._unsent += frame(numbered[start : start + MOST_IN_FRAME])
+        size = sum(len(lease.body) for lease in leases) // len(leases)
+        together = max(1, min(MOST_IN_FRAME, BYTES_IN_FRAME // max(1, size)))
+        for start in range(0, len(numbered), together):
+            self._unsent += frame(numbered[start : start + together])
         self.send()
 
     def send(self) -> bool:
