@@ -35,12 +35,13 @@ from .tasks import Task
 from .telling import WORDS, call_in
 from .trust import Trust
 from .utils import DottedPath, import_module
+from .version import version
 
 #: The variable that has the worker's DSN. The child speaks to no broker, but a task that pushes
 #: others meets the same one with it, and its password is hidden in what is logged and kept.
 DSN_VARIABLE = "GATOR_DSN"
 
-#: The exit code of a child whose imports fail.
+#: The exit code of a child whose imports fail, or that is of another version.
 NOT_READY = 3
 
 #: Bytes that the body of a task may have that is made ready with others. A larger one is made ready
@@ -76,11 +77,29 @@ class Settings(NamedTuple):
 
     def command(self) -> list[str]:
         """Return the command line that starts a child with these settings."""
-        return [sys.executable, "-m", __name__, json.dumps(self)]
+        return [sys.executable, "-m", __name__, version(), json.dumps(self)]
 
 
-def main(settings: Settings) -> int:
-    """Run tasks until the supervisor closes its end."""
+def main(parents_version: str, settings: str) -> int:
+    """Run tasks until the supervisor closes its end.
+
+    Args:
+        parents_version: that of the Alligator which the supervisor runs. A worker that was started
+            before an upgrade must not be misunderstood.
+        settings: the JSON of Settings.
+    """
+    if parents_version != version():
+        logs.configure("text", "error")
+        logs.worker_log.error(
+            "this worker runs Alligator %s, and %s is installed now; restart the worker",
+            parents_version,
+            version(),
+        )
+        return NOT_READY
+    return _main(Settings(*json.loads(settings)))
+
+
+def _main(settings: Settings) -> int:
     _die_with(settings.parent)
     with handling(dict.fromkeys(_not_heeded(), lambda _number, _frame: None)):
         return _run(settings)
@@ -338,4 +357,4 @@ def _die_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Settings(*json.loads(sys.argv[1]))))
+    sys.exit(main(*sys.argv[1:]))

@@ -14,7 +14,7 @@ import pytest
 
 from alligator import Task, memory
 from alligator.backends.base import Ack, Lease
-from alligator.child import peak_bytes
+from alligator.child import NOT_READY, peak_bytes
 from alligator.children import FOREVER, Child
 from alligator.execution import encode
 from alligator.settings import WorkerSettings
@@ -72,6 +72,24 @@ def ended(child: Child) -> list[str]:
     eventually(idle, "the child ends all it holds")
     assert all(isinstance(outcome, Ack) for outcome in outcomes)
     return [outcome.lease.task_id for outcome in outcomes]
+
+
+def test_a_child_of_another_version_does_not_begin(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr("alligator.child.version", lambda: "1.9")  # as before an upgrade
+    made = Child(WorkerSettings("sqlite:///unused.db"))
+    try:
+        eventually(made.gone, "it ends by itself")
+        assert made.process.returncode == NOT_READY
+        assert made.collect() == []
+        assert not made.ready
+    finally:
+        made.kill()
+        made.wait()
+        made.close()
+    assert "this worker runs Alligator 1.9, and " in capfd.readouterr().err
 
 
 def test_what_lies_ready_has_not_begun(child: Child, evidence: str, tmp_path: Path) -> None:
