@@ -16,6 +16,8 @@ import signal
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
+from itertools import compress
+from operator import not_
 
 from .backends.base import Backend, Capability, Lease, Outcome, Release
 from .backoff import Backoff
@@ -24,7 +26,12 @@ from .casualties import outcomes_of
 from .child import NOT_READY
 from .children import Child, reap_strays
 from .dealing import Dealer
-from .exceptions import AlligatorException, BrokerError, UnsupportedByBroker
+from .exceptions import (
+    AlligatorException,
+    BrokerError,
+    BrokerUnreachable,
+    UnsupportedByBroker,
+)
 from .gator import Gator
 from .heartbeat import Heartbeat
 from .logs import configure
@@ -73,6 +80,7 @@ class Supervisor:
         self._binds_ids = Capability.CUSTOM_IDS in self._client.capabilities
         self._children: list[Child] = []
         self._outcomes: list[Outcome] = []
+        self._in_doubt: set[Lease] = set()  # of outcomes in a request whose answer did not come
         self._exhausted = False
         self._extended = time.monotonic()
         self._told_lost: set[Lease] = set()
@@ -264,18 +272,33 @@ class Supervisor:
             with self._signals.talking():
                 settled = self._client.settle(self._outcomes, self._queues, limit)
         except BrokerError as error:
+            self._doubt(error)
             self._step_back(error)
             return None
         self._broker_answered()
         self._pulse.count(self._outcomes, settled.accepted)
-        for outcome, accepted in zip(self._outcomes, settled.accepted, strict=True):
-            if not accepted:
-                log.warning(
-                    "lost its lease before it ended; what it did may be done again",
+        for outcome in compress(self._outcomes, map(not_, settled.accepted)):
+            if outcome.lease in self._in_doubt:
+                self._pulse.count([outcome], [True])
+                log.info(
+                    "settled by a request whose answer did not come, if it still had its lease",
                     extra=about(outcome.lease),
                 )
+                continue
+            log.warning(
+                "lost its lease before it ended; what it did may be done again",
+                extra=about(outcome.lease),
+            )
         self._outcomes.clear()
+        self._in_doubt.clear()
         return settled.leases
+
+    def _doubt(self, error: BrokerError) -> None:
+        """Note whose leases the broker may have ended all the same. Where nobody can take over a
+        lease, it belongs to its connection, and is lost with that."""
+        sent = isinstance(error, BrokerUnreachable) and error.maybe_done
+        if sent and Capability.STEAL in self._client.capabilities:
+            self._in_doubt.update(outcome.lease for outcome in self._outcomes)
 
     def _rooms(self) -> dict[Child, int]:
         """How many leases each child may be given now."""

@@ -193,6 +193,26 @@ def test_a_worker_whose_connections_are_dead_without_a_word_goes_on(
         eventually(lambda: "2" in noted(evidence, "quick"), "an idle worker goes on, too", 30)
 
 
+def test_what_a_request_without_an_answer_settled_is_not_told_as_lost(
+    start_worker: StartWorker, gator_for: GatorFor, evidence: str, tmp_path: Path
+) -> None:
+    go, log = tmp_path / "go", tmp_path / "worker.log"
+    with redis_server(tmp_path) as server:
+        gator = gator_for(server.dsn)
+        gator.task(deeds.until_told, evidence, str(go))
+        start_worker(f"{server.dsn}?timeout={TIMEOUT}&lease=30")
+        pid_when_started(evidence)
+
+        with stopped(server.process.pid):
+            go.touch()
+            eventually(lambda: "waiting for the broker" in log.read_text(), "it gives up")
+
+        eventually(lambda: "settled by a request" in log.read_text(), "it is settled")
+        assert "lost its lease" not in log.read_text()
+        assert gator.client.counts("all").done_total == 1
+        eventually(lambda: gator.workers()[0].done == 1, "the worker counts it")
+
+
 @pytest.mark.parametrize("broker", ["redis", "sqlite"])
 def test_a_stopped_worker_whose_leases_others_took_can_settle_nothing(
     request: pytest.FixtureRequest,
