@@ -503,6 +503,11 @@ class Backend(abc.ABC):
             For each task DONE when it is waiting now, WAITING when it was already.
         """
 
+    def requeued(self, task_ids: Sequence[str]) -> list[Moved]:
+        """As requeue_many, with the id under which each task is held now: another one where the
+        broker chooses the ids."""
+        return list(map(Moved, self.requeue_many(task_ids), task_ids))
+
     def move_many(self, moves: Sequence[Move], queue_name: str) -> list[Moved]:
         """Put tasks into another queue, each at once: it is in the one or in the other.
 

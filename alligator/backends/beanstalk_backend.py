@@ -265,11 +265,15 @@ class Client(Backend):
 
     def requeue_many(self, task_ids: Sequence[str]) -> list[Mended]:
         """Make tasks ready now, under new ids: see Backend.requeue_many."""
+        return [mended for mended, _ in self.requeued(task_ids)]
+
+    def requeued(self, task_ids: Sequence[str]) -> list[Moved]:
+        """Make tasks ready now; return their new ids: see Backend.requeued."""
 
         def requeue(connection: Connection, numbers: Sequence[int]) -> Sequence[Moved]:
             return self._replacer(connection).requeue(numbers)
 
-        return [mended for mended, _ in self._mend(task_ids, requeue, "")]
+        return _under_new_ids(self._mend(task_ids, requeue, ""), task_ids)
 
     def move_many(self, moves: Sequence[Move], queue_name: str) -> list[Moved]:
         check_tube(queue_name)
@@ -283,11 +287,7 @@ class Client(Backend):
             )
 
         task_ids = [move.task_id for move in moves]
-        answers = self._mend(task_ids, move, "")
-        return [
-            Moved(mended, new_id or task_id)
-            for (mended, new_id), task_id in zip(answers, task_ids, strict=True)
-        ]
+        return _under_new_ids(self._mend(task_ids, move, ""), task_ids)
 
     def _replacer(self, connection: Connection) -> Replacer:
         return Replacer(connection, self._shown, self._ttr, self._max_job)
@@ -421,6 +421,14 @@ class Client(Backend):
         self._lock = threading.RLock()
         self._held, self._spares = None, []
         self._listing = None  # it has a lock, too
+
+
+def _under_new_ids(answers: Sequence[tuple[Mended, str]], task_ids: Sequence[str]) -> list[Moved]:
+    """Return what became of tasks, each with its new id; with the old one where that is ""."""
+    return [
+        Moved(mended, new_id or task_id)
+        for (mended, new_id), task_id in zip(answers, task_ids, strict=True)
+    ]
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()

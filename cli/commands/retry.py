@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
-from alligator.backends.base import Mended, State
+from alligator.backends.base import Mended, Moved, State
 
 from ..broker import open_client
 from ..fields import CHANGED, of_changes
 from ..ids import id_arguments
-from ..mending import Verb, chosen, manner_options, mend, same_ids
+from ..mending import Target, Verb, chosen, manner_options, mend
 from ..options import Command
 from ..selection import filter_options, queue_options
 from ..session import Session, pass_session
@@ -45,4 +46,8 @@ def command(session: Session, /, **options: Any) -> int:
     retried (changed) or left alone (skipped).
     """
     client = open_client(session)
-    return mend(session, client, VERB, same_ids(client.requeue_many), *chosen(options))
+
+    def act(targets: Sequence[Target]) -> list[Moved]:
+        return client.requeued([target.task_id for target in targets])
+
+    return mend(session, client, VERB, act, *chosen(options))

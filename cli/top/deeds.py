@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-
 from alligator.backends.base import Backend, Mended, State
 
 from ..commands import cancel, retry
@@ -13,16 +11,18 @@ from ..tally import REASONS, tasks
 
 def retry_one(client: Backend, task_id: str) -> str:
     """Have a task run once more."""
-    return _told(retry.VERB, task_id, client.requeue_many)
+    ((mended, new_id),) = client.requeued([task_id])
+    as_another = "" if new_id == task_id else f", as {new_id}"
+    return _told(retry.VERB, task_id, mended) + as_another
 
 
 def cancel_one(client: Backend, task_id: str) -> str:
     """Take a task off its queue."""
-    return _told(cancel.VERB, task_id, client.cancel_many)
+    (mended,) = client.cancel_many([task_id])
+    return _told(cancel.VERB, task_id, mended)
 
 
-def _told(verb: Verb, task_id: str, act: Callable[[Sequence[str]], list[Mended]]) -> str:
-    (mended,) = act([task_id])
+def _told(verb: Verb, task_id: str, mended: Mended) -> str:
     if mended is Mended.DONE:
         return f"task {task_id} {verb.past}"
     return f"task {task_id} not {verb.past}: {REASONS[mended]}"

@@ -328,6 +328,20 @@ class TestReading:
         look(cli.dsn, does)
         assert given.states() == {"1": State.WAITING}
 
+    def test_the_new_id_of_a_retried_task_is_told(self, beanstalk_cli: Cli) -> None:
+        given = given_on(beanstalk_cli.dsn)
+        failed = given.failed(given.task("shop.boom"))
+
+        async def does(person: Person) -> None:
+            await person.sees("failed tasks of queue 'all': 1", "shop.boom")
+            await person.press("r")
+            await person.sees(f"task {failed} retried, as ", "failed tasks of queue 'all': 0")
+            (waits,) = given.states()
+            await person.sees(f"retried, as {waits}")
+
+        look(beanstalk_cli.dsn, does)
+        given.client.close()
+
     def test_a_queue_and_a_worker_have_their_records(self, cli: Cli, given: Given) -> None:
         given.task("shop.boom")
         given.client.beat(a_worker(), 60)

@@ -36,6 +36,25 @@ def test_tasks_of_every_state_are_requeued_in_one_call(client: Backend) -> None:
     assert all(record.attempts == record.deliveries == 0 for record in waiting)
 
 
+def test_requeued_tasks_are_found_under_the_ids_that_it_tells(make_client: MakeClient) -> None:
+    worker, client = make_client(), make_client()
+    running, waiting = push(worker), push(worker)
+    lease = reserve(worker)
+    failed = push_failed(client)
+    before = client.find(failed)
+
+    answers = client.requeued([running, "4294967295", failed, waiting])
+
+    assert [mended for mended, _ in answers] == [RUNNING, MISSING, DONE, WAITING]
+    ids = [task_id for _, task_id in answers]
+    assert [ids[0], ids[1], ids[3]] == [running, "4294967295", waiting]
+    after = client.find(ids[2])
+    assert before is not None
+    assert after is not None
+    assert (after.body, after.state) == (before.body, State.WAITING)
+    ack(worker, lease)
+
+
 def test_tasks_of_every_state_are_canceled_in_one_call(client: Backend) -> None:
     ids = [push_in(client, state) for state in not_running(client)]
 
