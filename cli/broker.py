@@ -70,6 +70,19 @@ def open_client(session: Session) -> Backend:
     return open_gator(session).client
 
 
+def require_results(client: Backend, command: str) -> None:
+    """Refuse a command that needs what tasks returned, where none of that is kept.
+
+    Raises:
+        UnsupportedByBroker: it keeps none.
+    """
+    if Capability.RESULTS not in client.capabilities:
+        raise UnsupportedByBroker(
+            f"{command}: {client.broker} cannot {Capability.RESULTS.value}; give the DSN of "
+            "another broker: Redis and SQLite can"
+        )
+
+
 def dsn_in_force(session: Session) -> str:
     """Return the DSN of this session, having noted its password as a secret."""
     dsn = find_dsn(session.settings)

@@ -132,7 +132,8 @@ class _Search:
             self.doubt()
             if time.monotonic() > deadline:
                 break
-        raise BrokerUnreachable(f"{self._shown}: no {what}: {'; '.join(asked)}. {remedy}")
+        tried = "; ".join(asked).rstrip(".")
+        raise BrokerUnreachable(f"{self._shown}: no {what}: {tried}. {remedy}")
 
     def _ask(self, adviser: Where, seconds: float, *question: str) -> Any:
         connection = self._advisers.kind(

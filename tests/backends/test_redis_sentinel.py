@@ -130,6 +130,7 @@ def test_nobody_there_shows_at_once_with_all_that_were_asked(nowhere: int) -> No
         caught.value
     )
     assert f"; localhost:{nowhere}: Error" in str(caught.value)
+    assert ".." not in str(caught.value)
     client.close()
 
 

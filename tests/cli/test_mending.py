@@ -418,8 +418,10 @@ class TestWaitAndResult:
         assert cli("result", "b").exit_code == 4
 
     def test_beanstalkd_keeps_no_results(self, beanstalk_cli: Cli) -> None:
-        assert beanstalk_cli("wait", "1").exit_code == 5
-        assert beanstalk_cli("result", "1").exit_code == 5
+        for command in ("wait", "result"):
+            refused = beanstalk_cli(command, "1")
+            assert refused.exit_code == 5
+            assert f"{command}: beanstalkd cannot store results; give the DSN" in refused.stderr
 
 
 class TestConfigAndHelp:

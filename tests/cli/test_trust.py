@@ -216,7 +216,8 @@ def test_a_signed_task_is_requeued_selected_and_canceled(
     """By whoever has no secret, too."""
     pushed = any_cli.ok("push", "shop.add", "--secret-file", secret_file).strip()
     failed = given_any.failed(pushed)
-    assert any_cli.ok("retry", failed).strip() == failed
+    retried = any_cli.ok("retry", failed).strip()
+    assert given_any.states() == {retried: State.WAITING}
     assert any_cli.json("stats", "--by", "task")[0]["task"] == "shop.add"
     assert json.loads(any_cli.ok("cancel", "--task", "shop.a*", "--yes"))["changed"] == 1
     assert given_any.states() == {}
