@@ -497,8 +497,10 @@ def held_by(lease: Lease) -> Held | None:
         seq, number = int(place), int(fence)
     except ValueError:
         return None
-    # SQLite takes no integers beyond.
-    return (seq, number, lease.task_id) if -_MOST <= seq <= _MOST and number <= _MOST else None
+    # SQLite takes no integers beyond, and no fence is negative.
+    if abs(seq) > _MOST or not 0 <= number <= _MOST:
+        return None
+    return seq, number, lease.task_id
 
 
 def _untouched(row: _Row | None) -> Mended:

@@ -361,6 +361,8 @@ def test_a_token_that_was_never_given_settles_nothing(client: Backend) -> None:
     push(client)
     lease = reserve(client)
 
-    assert client.settle([Ack(lease._replace(token="made-up"))]).accepted == [False]
+    far = "9" * 20  # no broker counts so far
+    for token in ("made-up", "", f"1.-{far}", f"1.{far}", f"{far}.1", f"-{far}.1"):
+        assert client.settle([Ack(lease._replace(token=token))]).accepted == [False]
     assert client.settle([Ack(lease._replace(task_id="no-such-id"))]).accepted == [False]
     ack(client, lease)
