@@ -135,7 +135,7 @@ def _run(settings: Settings) -> int:
     return 0
 
 
-#: Lease._make, which counts the fields each time.
+#: As Lease._make, which counts the fields each time.
 _lease = partial(tuple.__new__, Lease)
 
 

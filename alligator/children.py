@@ -41,7 +41,7 @@ WORK_AHEAD = 0.05
 
 #: The most tasks that may lie ready in a worker's children together. None of them runs dry while
 #: the supervisor settles a part of so many; more would only make that longer. The smallest of pipes
-#: holds the permits of all, so writing them never blocks. And the most for each child of many.
+#: holds the permits of all, so writing them never blocks. And what each child may have at least.
 MOST_AHEAD, FAIR_SHARE = 1000, 100
 
 #: Bytes of tasks on their way to a child, where the system lets us choose: about what lies ready.

@@ -70,16 +70,20 @@ def open_client(session: Session) -> Backend:
     return open_gator(session).client
 
 
-def require_results(client: Backend, command: str) -> None:
-    """Refuse a command that needs what tasks returned, where none of that is kept.
+def require(client: Backend, what: str, capability: Capability, instead: str = "") -> None:
+    """Refuse a command or an option that this broker has nothing for.
+
+    Args:
+        what: its name, as it is not called as what it needs.
+        instead: what else to do than to take another broker, with "or" behind it.
 
     Raises:
-        UnsupportedByBroker: it keeps none.
+        UnsupportedByBroker: it lacks the capability.
     """
-    if Capability.RESULTS not in client.capabilities:
+    if capability not in client.capabilities:
         raise UnsupportedByBroker(
-            f"{command}: {client.broker} cannot {Capability.RESULTS.value}; give the DSN of "
-            "another broker: Redis and SQLite can"
+            f"{what}: {client.broker} cannot {capability.value}; {instead}give the DSN of another "
+            "broker: Redis and SQLite can"
         )
 
 

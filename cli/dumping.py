@@ -75,8 +75,11 @@ def _call(body: bytes) -> dict[str, Any] | None:
     # Others may write what is empty, too, as Alligator 1.0 does.
     if again != {name: part for name, part in payload.items() if part or name not in _MAY_LACK}:
         return None
-    line: dict[str, Any] = {"task": call_name(payload)}
-    line |= {"args": payload.get("args", []), "kwargs": payload.get("kwargs", {})}
+    line: dict[str, Any] = {
+        "task": call_name(payload),
+        "args": payload.get("args", []),
+        "kwargs": payload.get("kwargs", {}),
+    }
     if task.retries:
         line["retries"] = task.retries
     options = payload.get("options", {})

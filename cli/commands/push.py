@@ -19,7 +19,6 @@ from alligator.exceptions import (
     BrokerError,
     BrokerUnreachable,
     NotImportable,
-    UnsupportedByBroker,
 )
 from alligator.execution import encode
 from alligator.gator import Gator
@@ -27,7 +26,7 @@ from alligator.tasks import Task
 from alligator.utils import DottedPath
 
 from ..binding import check
-from ..broker import open_gator
+from ..broker import open_gator, require
 from ..completing import files, queue_names, task_ids
 from ..errors import CannotPrint
 from ..fields import PUSHED, of_push
@@ -261,14 +260,11 @@ def _require(client: Backend, options: Mapping[str, Any]) -> None:
     """Refuse the first of the options that this broker has nothing for.
 
     Raises:
-        UnsupportedByBroker: it says which, since --wait for one is not called as what it needs.
+        UnsupportedByBroker: it says which.
     """
     for name, capability in NEEDS.items():
-        if options[name] and capability not in client.capabilities:
-            raise UnsupportedByBroker(
-                f"{_option(name)}: {client.broker} cannot {capability.value}; leave it out, or "
-                "give the DSN of another broker: Redis and SQLite can"
-            )
+        if options[name]:
+            require(client, _option(name), capability, "leave it out, or ")
 
 
 def _note_done(session: Session, client: Backend, task: Task) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import click
 
-from alligator.backends.base import FinishedState
+from alligator.backends.base import Capability, FinishedState
 
-from ..broker import open_client, require_results
+from ..broker import open_client, require
 from ..completing import task_ids
 from ..errors import CliError, NotFound
 from ..options import Command
@@ -31,7 +31,7 @@ def command(session: Session, task_id: str, timeout: float | None) -> None:
     kept. The exit code is 1 when it failed or, without --timeout, has not ended.
     """
     client = open_client(session)
-    require_results(client, "result")
+    require(client, "result", Capability.RESULTS)
     finished = client.wait_finished(task_id, timeout or 0.0)
     if finished is None and timeout is None:
         record = client.find(task_id)

@@ -9,9 +9,9 @@ from typing import IO, Any
 
 import click
 
-from alligator.backends.base import FinishedState
+from alligator.backends.base import Capability, FinishedState
 
-from ..broker import open_client, require_results
+from ..broker import open_client, require
 from ..errors import FAILED, PARTLY
 from ..ids import given_ids, id_arguments
 from ..options import Command
@@ -44,7 +44,7 @@ def command(
     if not ids and ids_from is None:
         raise click.UsageError("there is nothing to wait for; give ids, or --ids-from FILE")
     client = open_client(session)
-    require_results(client, "wait")
+    require(client, "wait", Capability.RESULTS)
     deadline = None if timeout is None else time.monotonic() + timeout
     states: list[FinishedState] = []
 
