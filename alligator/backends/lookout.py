@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import select
 import time
 from typing import Any
 
-#: Seconds to look out for an answer. A server on the same machine answers a push in a third of it.
-LOOK = 0.0001
+#: Seconds to look out for an answer. A server on the same machine answers a push in a third of it,
+#: and in most of it when its processor has to be woken.
+LOOK = 0.0003
 
 #: Exchanges to sleep through once an answer has taken longer, as over a network.
 REST = 63
+
+#: Lets another have the processor (POSIX). The server may have been woken on the one that we look
+#: out on, where it would get its turn milliseconds later, when ours is over.
+_let_others = getattr(os, "sched_yield", lambda: None)
 
 
 class Lookout:
@@ -39,6 +45,7 @@ class Lookout:
         poller.register(file, select.POLLIN)
         end = time.perf_counter() + LOOK
         while not poller.poll(0):
+            _let_others()
             if time.perf_counter() > end:
                 self.rest = REST
                 return

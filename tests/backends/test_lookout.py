@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from alligator.backends import beanstalk_backend, redis_backend
+from alligator.backends import lookout as lookout_module
 from alligator.backends.base import Entry
 from alligator.backends.lookout import REST, Lookout
 
@@ -28,6 +29,19 @@ def test_an_answer_that_is_there_ends_it(ends: tuple[socket.socket, socket.socke
 
     for _ in range(3):
         lookout.wait(near)
+
+    assert lookout.rest == 0
+    assert near.recv(10) == b"answer"
+
+
+def test_whoever_is_to_answer_gets_the_processor(
+    ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    near, far = ends
+    monkeypatch.setattr(lookout_module, "_let_others", lambda: far.send(b"answer"))
+    lookout = Lookout()
+
+    lookout.wait(near)
 
     assert lookout.rest == 0
     assert near.recv(10) == b"answer"

@@ -143,7 +143,7 @@ def _push(results: Results) -> str:
     one = _section(
         "push",
         "Push, one at a time",
-        "One producer, each push waits for its answer. Alligator looks out for it for 0.1 ms\n"
+        "One producer, each push waits for its answer. Alligator looks out for it for 0.3 ms\n"
         "before it sleeps; the others, and the raw socket, sleep at once.",
     )
     parts = [one(results)]
