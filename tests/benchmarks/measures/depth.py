@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import subprocess
+from contextlib import ExitStack
 from urllib.parse import urlsplit
 
 from ..bench import Bench, Measure, Values
@@ -19,27 +20,35 @@ MOST = int(PART * 10_000)
 
 
 def take(bench: Bench, subject: str) -> Values:
-    """Fill the queue to each depth in turn, and measure there."""
-    values: dict[str, list[float]] = {"depth": list(bench.size.depths)}
-    with bench.trial(SYSTEMS[subject]) as trial:
-        empty = _memory(trial)
-        for depth in bench.size.depths:
-            trial.produce("fill", "noop", depth - _waiting(trial))
+    """Fill a broker to each depth and look around in it; then drain each for a while, in turns, so
+    that noise hits all alike."""
+    depths = bench.size.depths
+    values: dict[str, list[float]] = {"depth": list(depths)}
+    with ExitStack() as stack:
+        trials = [stack.enter_context(bench.trial(SYSTEMS[subject])) for _ in depths]
+        for trial, depth in zip(trials, depths, strict=True):
+            empty = _memory(trial)
+            _fill(trial, depth)
             if empty:
                 _append(values, bytes_a_task=(_memory(trial) - empty) / depth)
             _append(values, **trial.produce("look", min(bench.size.looks, depth // 10)))
-            _append(values, rate=_drain_rate(trial, depth, bench.size.repeats))
+        rounds = [
+            [_drain_rate(trial, depth) for trial, depth in zip(trials, depths, strict=True)]
+            for _ in range(bench.size.repeats)
+        ]
+    values["rate"] = [statistics.median(rates) for rates in zip(*rounds, strict=True)]
     return values
 
 
-def _drain_rate(trial: Trial, depth: int, repeats: int) -> float:
-    """The median rate of a few short drains, each begun at the depth."""
-    rates = []
-    for _ in range(repeats):
-        trial.produce("fill", "noop", depth - _waiting(trial))
-        with trial.worker() as worker:
-            rates.append(worker.rate(min(MOST, int(PART * depth))))
-    return statistics.median(rates)
+def _drain_rate(trial: Trial, depth: int) -> float:
+    """The rate of a short drain that begins at the depth."""
+    _fill(trial, depth)
+    with trial.worker() as worker:
+        return worker.rate(min(MOST, int(PART * depth)))
+
+
+def _fill(trial: Trial, depth: int) -> None:
+    trial.produce("fill", "noop", depth - _waiting(trial))
 
 
 def _waiting(trial: Trial) -> int:
