@@ -329,10 +329,11 @@ def _told(done: execution.Done) -> tuple[int, str]:
     match done.outcome:
         case Ack():
             return logging.INFO, "done"
-        case Retry(failure=failure):
+        case Retry(failure=failure, delay=delay):
             left = done.task.retries if done.task else 0
-            times = "1 retry" if left == 1 else f"{left} retries"
-            return logging.WARNING, f"failed, {times} left: {failure.error}"
+            times = {0: "none", 1: "1 more"}.get(left, f"{left} more")
+            when = f"in {delay:.1f} s" if delay else "now"
+            return logging.WARNING, f"failed, next try {when}, {times} after it: {failure.error}"
         case Fail(failure=failure):
             return logging.ERROR, f"failed for good: {failure.error}"
         case _:

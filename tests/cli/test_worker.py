@@ -71,6 +71,23 @@ def test_quiet_leaves_warnings(cli: Cli, given: Given) -> None:
     assert " INFO " in cli.process("worker", "--burst", "--quiet", "--log-level", "info").stderr
 
 
+def test_a_failed_try_says_when_the_next_one_is_and_how_many_more_there_are(
+    cli: Cli, given: Given
+) -> None:
+    given.task("shop.boom", retries=2)
+    shown = cli.process("worker", "--burst").stderr
+    said = [line.partition("] ")[2] for line in shown.splitlines() if "failed" in line]
+    assert [line.partition(": ")[0] for line in said] == [
+        "failed, next try now, 1 more after it",
+        "failed, next try now, none after it",
+        "failed for good",
+    ]
+
+    given.task("shop.boom", retries=3, backoff=90)
+    shown = cli.process("worker", "--burst").stderr
+    assert "failed, next try in 90.0 s, 2 more after it: " in shown
+
+
 def test_on_a_terminal_what_went_wrong_has_a_colour(cli: Cli, given: Given) -> None:
     for _ in range(4):
         given.task("shop.boom")
