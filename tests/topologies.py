@@ -251,7 +251,11 @@ def certificates(folder: Path) -> Path:
     """Fill a folder with NAME.pem and NAME.key: the authorities `ca` and `stranger`, and what the
     former signed: `server` for 127.0.0.1, `elsewhere` for another host, and `client`."""
     for name in ("ca", "stranger"):
-        _openssl(folder, "req", "-x509", *_new_key(name), "-days", "2", "-out", f"{name}.pem")
+        _openssl(
+            folder,
+            *("req", "-x509", *_new_key(name), "-days", "2", "-out", f"{name}.pem"),
+            *("-addext", "keyUsage=critical,keyCertSign"),  # without, Python 3.13 believes it not
+        )
     for name, host in (
         ("server", "IP:127.0.0.1"),
         ("elsewhere", "DNS:elsewhere.example"),

@@ -225,6 +225,7 @@ def test_clients_of_one_process_live_and_end_apart(make_client: MakeClient) -> N
     ack(second, kept)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # from Python 3.13
 def test_a_client_that_nobody_closed_loses_its_leases(sqlite_dsn: str, workers: Path) -> None:
     forgotten = Client(sqlite_dsn)
     push(forgotten)

@@ -186,7 +186,10 @@ class TestCheck:
             ),
             (("shop.wait_for", "--kwargs", '{"pahts": 1}'), "Did you mean 'path'?"),
             (("shop.add", "--args", "[1]", "--kwargs", '{"a": 1}'), "multiple values for"),
-            (("math.sqrt", "--kwargs", '{"x": 1}'), "'x' parameter is positional only"),
+            (
+                ("math.sqrt", "--kwargs", '{"x": 1}'),
+                "math.sqrt(x, /) does not take these arguments",
+            ),
             (("shop.snoze",), "Did you mean 'snooze'?"),
             (("shop.add", "--args", "[1, 2]", "--on-error", "shop.no"), "'shop' has no 'no'"),
             (
