@@ -56,6 +56,8 @@ REMEDIES = {
 TLS_REMEDIES = {
     "certificate is not valid for": "write a host that the certificate names, or set "
     "ssl_check_hostname=no",
+    "key usage extension": "make the authority's certificate anew, with keyUsage=keyCertSign: from "
+    "Python 3.13 on it is not believed without",
     "CERTIFICATE_VERIFY_FAILED": "name the file of the authority that signed the server's "
     "certificate: ssl_ca_certs=/path/to/ca.pem",
     "ALERT_CERTIFICATE_REQUIRED": "the server wants to know us: set ssl_certfile and ssl_keyfile",

@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import redis
 
 from alligator import Gator, Worker
 from alligator.backends.base import Entry
 from alligator.backends.redis_backend import Client
+from alligator.backends.redis_driver import translate
 from alligator.exceptions import BrokerRefused, BrokerUnreachable, InvalidDSN
 
 from .. import tasks
@@ -66,6 +68,16 @@ def test_a_server_signed_by_an_unknown_authority_is_refused(
         BrokerRefused, match=r"name the file of the authority .* ssl_ca_certs=/path"
     ):
         connect(server, ca).ping()
+
+
+def test_an_authority_that_newer_pythons_do_not_believe_has_a_remedy_of_its_own() -> None:
+    said = "certificate verify failed: CA cert does not include key usage extension (_ssl.c:1020)"
+    error = redis.ConnectionError(f"Error 1 connecting. [SSL: CERTIFICATE_VERIFY_FAILED] {said}")
+
+    ours = translate(error, "rediss://host")
+
+    assert isinstance(ours, BrokerRefused)
+    assert "with keyUsage=keyCertSign" in str(ours)
 
 
 def test_whom_nobody_is_to_check_is_not_checked(server: Server, connect: Connect) -> None:
