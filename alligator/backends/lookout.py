@@ -11,8 +11,9 @@ from typing import Any
 #: and in most of it when its processor has to be woken.
 LOOK = 0.0003
 
-#: Exchanges to sleep through once an answer has taken longer, as over a network.
-REST = 63
+#: Exchanges to sleep through, at most, when answers take longer, as over a network. It is 1 after
+#: the first that did, and doubles until one comes in time: on a busy machine some are late.
+REST = 64
 
 #: Lets another have the processor (POSIX). The server may have been woken on the one that we look
 #: out on, where it would get its turn milliseconds later, when ours is over.
@@ -24,8 +25,8 @@ class Lookout:
 
     A processor with nothing to do goes to sleep itself, and waking it takes longer than a server
     on the same machine needs for an answer: a push takes a third less time so, and a third more of
-    a processor that would have been idle. Where an answer has not come in LOOK seconds, the next
-    REST are slept for.
+    a processor that would have been idle. Where answers do not come in LOOK seconds, most are slept
+    for.
 
     Attributes:
         rest: how many exchanges are to be slept through from now on.
@@ -33,6 +34,7 @@ class Lookout:
 
     def __init__(self) -> None:
         self.rest = 0
+        self._next = 1
 
     def wait(self, file: Any) -> None:
         """Return when there is something to read, or when looking out for it is no use."""
@@ -47,5 +49,6 @@ class Lookout:
         while not poller.poll(0):
             _let_others()
             if time.perf_counter() > end:
-                self.rest = REST
+                self.rest, self._next = self._next, min(2 * self._next, REST)
                 return
+        self._next = 1

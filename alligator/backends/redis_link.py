@@ -10,7 +10,6 @@ import time
 import uuid
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -120,33 +119,36 @@ class Link:
                 had their turn; it may have run or not.
             BrokerRefused: the server's answer is no; it did not run.
         """
-        with self._turn() as deadline:
+        lock = self._lock  # a fork in the middle of it puts another one there
+        deadline = self._take_turn(lock)
+        try:
             self._number += 1
             return self._run(self._calls, name, self._number, arguments, sending, deadline)
+        finally:
+            lock.release()
 
     def ask(self, *command: Any) -> Any:
         """Send a command that changes nothing and return the answer."""
-        with self._turn() as deadline:
+        lock = self._lock  # a fork in the middle of it puts another one there
+        deadline = self._take_turn(lock)
+        try:
             return self._persist(
                 self._calls, lambda: self._exchange(self._calls, *command), deadline
             )
+        finally:
+            lock.release()
 
-    @contextmanager
-    def _turn(self) -> Iterator[float]:
-        """Hold the connection for calls, once other threads are done with it; yield when the
+    def _take_turn(self, lock: threading.Lock) -> float:
+        """Take the connection for calls, once other threads are done with it; return when the
         time-out is over. The wait counts, or of many threads on a server that hangs the last would
         have its error after as many time-outs."""
         deadline = time.monotonic() + self.timeout
-        lock = self._lock
         if not lock.acquire(timeout=min(self.timeout, threading.TIMEOUT_MAX)):
             raise BrokerUnreachable(
                 f"{self.where}: not sent: the requests of other threads, which come first, took "
                 f"{self.timeout:g} s; check that the server runs and can be reached"
             )
-        try:
-            yield deadline
-        finally:
-            lock.release()
+        return deadline
 
     def _run(
         self,

@@ -56,21 +56,38 @@ def test_an_answer_that_does_not_come_is_not_waited_for(
     lookout.wait(near)
 
     assert select.select([near], [], [], 0)[0] == []
-    assert lookout.rest == REST
+    assert lookout.rest == 1
 
 
-def test_after_a_rest_it_is_tried_again(ends: tuple[socket.socket, socket.socket]) -> None:
+def rests(lookout: Lookout, near: socket.socket) -> int:
+    """How many exchanges are slept through after one more look."""
+    while lookout.rest:
+        lookout.wait(near)
+    lookout.wait(near)
+    return lookout.rest
+
+
+def test_the_longer_answers_are_late_the_longer_it_rests(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    near, _ = ends
+    lookout = Lookout()
+
+    assert [rests(lookout, near) for _ in range(9)] == [1, 2, 4, 8, 16, 32, REST, REST, REST]
+
+
+def test_one_answer_in_time_makes_the_next_rest_short(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
     near, far = ends
     lookout = Lookout()
-    lookout.wait(near)
+    for _ in range(5):
+        rests(lookout, near)
     far.send(b"answer")
+    assert rests(lookout, near) == 0
+    near.recv(10)
 
-    for left in reversed(range(REST)):
-        lookout.wait(near)
-        assert lookout.rest == left
-    lookout.wait(near)
-
-    assert lookout.rest == 0
+    assert [rests(lookout, near) for _ in range(3)] == [1, 2, 4]
 
 
 def test_an_end_that_is_closed_ends_it(ends: tuple[socket.socket, socket.socket]) -> None:
