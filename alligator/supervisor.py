@@ -90,6 +90,7 @@ class Supervisor:
         self._dealer = Dealer(self._children, settings.max_tasks, settings.max_deaths)
         self._client.hurry = lambda: self._signals.hurried
         self._pulse = Pulse(self._client, self._queues, settings.processes)
+        self._line: int | None = None  # see Backend.hold_line
         self._away = Backoff()
         self._starts = Backoff()
         self._heartbeat = Heartbeat(settings.heartbeat_file)
@@ -334,14 +335,24 @@ class Supervisor:
         self._told_lost = lost
 
     def _beat(self) -> None:
-        """Have operators see this worker, and what it runs."""
+        """Have operators see this worker, and what it runs; and the broker see when it is gone."""
+        if self._line is not None and self._is_ready(self._line):
+            self._selector.unregister(self._line)  # or it would wake the loop until it is held anew
+            self._line = None
+            self._pulse.due_at = 0.0
         if not self._pulse.due() or self._away.waiting():
             return
         try:
             with self._signals.talking():
+                if self._line is None and (line := self._client.hold_line()) is not None:
+                    self._selector.register(line, selectors.EVENT_READ)
+                    self._line = line
                 self._pulse.beat([begun for child in self._children for begun in child.begun()])
         except BrokerError as error:
             self._step_back(error)
+
+    def _is_ready(self, descriptor: int) -> bool:
+        return any(key.fd == descriptor for key, _ in self._selector.select(0))
 
     def _leave(self) -> None:
         self._signals.hang_up_within(LAST_WORDS)

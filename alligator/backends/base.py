@@ -549,6 +549,15 @@ class Backend(abc.ABC):
 
     # -- workers ----------------------------------------------------------------------------
 
+    def hold_line(self) -> int | None:
+        """Have the broker know at once when this process ends, so that its leases end, too.
+
+        Returns:
+            A descriptor that is readable as soon as that has to be done anew, with a beat behind
+            it; None where the broker knows anyway, or cannot.
+        """
+        return None
+
     def beat(self, worker: WorkerRecord, ttl: float) -> None:
         """Note that a worker lives, and what it says of itself.
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import secrets
+import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, repeat
@@ -34,6 +36,7 @@ from .base import (
     check_name,
 )
 from .redis_driver import SENTINEL_OPTIONS, TLS_OPTIONS, encrypted
+from .redis_line import Line
 from .redis_link import Link, read_info
 from .redis_wire import (
     MAX_LOST,
@@ -56,6 +59,10 @@ _is_score = re.compile(r"-?(\d+|inf)").fullmatch
 
 #: Entries in one push. A command may have about a million parts, and a script should stay short.
 MAX_PUSH = 100_000
+
+#: Seconds between two looks for workers that have ended without a word, and for how long one has to
+#: be gone. One whose line broke holds another in milliseconds.
+_LOOK, _GONE = 0.4, 0.3
 
 #: Leased tasks whose ids are known as Redis keeps them.
 MAX_KNOWN = 10_000
@@ -82,6 +89,8 @@ class Client(Backend):
         self.lease_seconds = parts.seconds("lease", DEFAULT_LEASE)
         self._base = _base(parts)
         self._link = Link(parts, self._base, lambda: self.hurry())
+        self._line = Line(self._link, self._base)
+        self._looked = -math.inf
         self._lost: dict[str, Asked] = {}  # by token; what may have been leased to nobody
         # The ids of what is leased, which its outcomes will name, as Redis keeps them. To make them
         # anew would be a tenth of what a worker does for a task besides running it.
@@ -115,9 +124,12 @@ class Client(Backend):
         wanted = max(0, limit) if queues else 0
         if not outcomes and not wanted and not self._lost:
             return Settled([], [])
-        token = _token()
+        token = self._token()
         asked = Asked(token, queues if wanted else ())
-        arguments = [wanted, len(queues), *queues, *write_outcomes(outcomes, self._kept_ids)]
+        arguments = [
+            *(wanted, self._time_gone() if wanted else "", len(queues), *queues),
+            *write_outcomes(outcomes, self._kept_ids),
+        ]
         accepted, numbers, ids, values = self._lease("settle", asked, arguments)
         origins = chain.from_iterable(map(repeat, queues, numbers))
         if len(self._kept_ids) > MAX_KNOWN:  # of whatever was not settled here
@@ -142,7 +154,7 @@ class Client(Backend):
             self._link.sleep(tuple(queues), min(timeout, self.lease_seconds), wake_on)
 
     def claim(self, task_id: str, force: bool = False) -> Lease | None:
-        token, kept_id = _token(), write_id(task_id)
+        token, kept_id = self._token(), write_id(task_id)
         asked = Asked(token, task_id=task_id)
         answer, *rest = self._lease("claim", asked, [kept_id, int(force)])
         if answer == b"running":
@@ -151,6 +163,23 @@ class Client(Backend):
             return None
         queue, value = rest
         return read_lease(shown(queue), kept_id, value, token)
+
+    def _token(self) -> str:
+        """Return a new fence: which client it is, of whose end the server may know, and more that
+        is no other's.
+
+        Its length matters: Redis keeps a small hash as a list that it searches from the front,
+        unless a value has over 64 bytes. As a list, `leases` cost 30 % of a settle of 500.
+        """
+        return self._link.client + secrets.token_hex(16)
+
+    def _time_gone(self) -> int | str:
+        """Return for how many microseconds a worker has to be gone, if it is time to look for such;
+        else nothing."""
+        if (now := time.monotonic()) - self._looked < _LOOK:
+            return ""
+        self._looked = now
+        return microseconds(_GONE)
 
     def _lease(self, name: str, asked: Asked, arguments: list[Any]) -> Any:
         """Run a script that leases tasks, and takes back what calls before it leased to nobody.
@@ -277,8 +306,12 @@ class Client(Backend):
 
     # -- workers ----------------------------------------------------------------------------
 
+    def hold_line(self) -> int | None:
+        return self._line.hold()
+
     def beat(self, worker: WorkerRecord, ttl: float) -> None:
-        self._link.call("beat", worker.name, dump_worker(worker, ttl), microseconds(STALE_KEPT))
+        said = dump_worker(worker, ttl)
+        self._link.call("beat", worker.name, said, microseconds(STALE_KEPT), self._line.server)
 
     def leave(self, name: str) -> None:
         self._link.call("leave", name)
@@ -337,6 +370,7 @@ class Client(Backend):
         return examine(self._link)
 
     def close(self) -> None:
+        self._line.drop()
         self._link.close()
 
 
@@ -350,15 +384,6 @@ def _base(dsn: dsns.Dsn) -> str:
             "without { and }"
         )
     return f"{{{prefix}}}:"
-
-
-def _token() -> str:
-    """Return a new fence.
-
-    Its length matters: Redis keeps a small hash as a list that it searches from the front, unless a
-    value has over 64 bytes. As a list, `leases` cost 30 % of a settle of 500.
-    """
-    return secrets.token_hex(32)
 
 
 def _refuse_running(task_id: str, worker: list[bytes]) -> NoReturn:

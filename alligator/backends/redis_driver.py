@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -20,6 +21,14 @@ TLS_OPTIONS = (
     "ssl_keyfile",
     "ssl_password",
 )
+
+#: After how many seconds of silence the kernel asks whether the other end is there, how often, and
+#: how often in vain before the connection is broken; where the system has such settings.
+KEEPALIVE = {
+    getattr(socket, name): value
+    for name, value in (("TCP_KEEPIDLE", 15), ("TCP_KEEPINTVL", 5), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)
+}
 
 #: How to be known to the sentinels.
 SENTINEL_OPTIONS = ("sentinel_username", "sentinel_password")
@@ -139,8 +148,10 @@ def address(dsn: Dsn, timeout: float, database: str | None = None) -> Address:
             raise InvalidDSN(f"{dsn.redacted()} names no socket; write unix:///path/to/redis.sock")
         return Address(redis.UnixDomainSocketConnection, {**arguments, "path": dsn.path})
     arguments |= {"host": dsn.host or "localhost", "port": dsn.port or 6379}
-    # Without keepalive a worker behind a firewall that forgot the connection waits for ever.
+    # Without keepalive a worker behind a firewall that forgot the connection waits for ever. The
+    # system would look first after hours.
     arguments["socket_keepalive"] = True
+    arguments["socket_keepalive_options"] = KEEPALIVE
     if not encrypted(dsn):
         return Address(redis.Connection, arguments)
     return Address(redis.SSLConnection, {**arguments, **_tls(dsn)})

@@ -107,6 +107,21 @@ class Link:
         kind, arguments = self._place.address
         return kind(**arguments)
 
+    @property
+    def client(self) -> str:
+        """What this process is known by: no other has it, nor a child that it forks."""
+        return self._client
+
+    def open(self) -> Any:
+        """Return one more connection, which is the caller's, to the server that owns our keys.
+
+        Raises:
+            RedisError, OSError, BrokerError: there is none.
+        """
+        connection = self._make()
+        self._connect(connection)
+        return connection
+
     def call(self, name: str, *arguments: Any, sending: Callable[[], object] | None = None) -> Any:
         """Run a script and return its answer.
 
@@ -133,7 +148,7 @@ class Link:
         deadline = self._take_turn(lock)
         try:
             return self._persist(
-                self._calls, lambda: self._exchange(self._calls, *command), deadline
+                self._calls, lambda: self.exchange(self._calls, *command), deadline
             )
         finally:
             lock.release()
@@ -166,9 +181,9 @@ class Link:
             if sending:
                 sending()
             try:
-                answer = self._exchange(connection, "EVALSHA", chosen.sha, *rest)
+                answer = self.exchange(connection, "EVALSHA", chosen.sha, *rest)
             except self._driver.exceptions.NoScriptError:
-                answer = self._exchange(connection, "EVAL", chosen.text, *rest)
+                answer = self.exchange(connection, "EVAL", chosen.text, *rest)
             if self._replicas and name in PROMISES:
                 self._await_replicas(connection)
             return answer
@@ -179,7 +194,7 @@ class Link:
         """Wait until so many replicas as the DSN asks for have what the last call changed."""
         # Briefly, and again with the call: a master that was deposed has no replicas any more.
         milliseconds = max(1, int(1000 * min(1.0, self.timeout / 4)))
-        reached = self._exchange(connection, "WAIT", self._replicas, milliseconds)
+        reached = self.exchange(connection, "WAIT", self._replicas, milliseconds)
         if reached < self._replicas:
             raise BrokerUnreachable(
                 f"{self.where}: carried out on the master, but {reached} of {self._replicas} "
@@ -188,10 +203,11 @@ class Link:
                 maybe_done=True,
             )
 
-    def _exchange(self, connection: Any, *command: Any) -> Any:
+    def exchange(self, connection: Any, *command: Any) -> Any:
+        """Send a command and return its answer; without one, the connection is closed."""
         try:
             connection.send_packed_command(_pack(connection, command))
-            self._lookout.wait(_socket(connection))
+            self._lookout.wait(socket_of(connection))
             return connection.read_response()
         except self._driver.ResponseError:
             raise  # a whole answer was read, so the connection is in step
@@ -201,7 +217,7 @@ class Link:
 
     def _connect(self, connection: Any) -> None:
         """Connect to the server that owns our keys, wherever it is now."""
-        if _socket(connection) is not None:
+        if socket_of(connection) is not None:
             return
         known = self._at
         found = known or self._place.find(self.timeout / 4)
@@ -308,7 +324,7 @@ class Link:
         while True:
             due = self._run(connection, "wait", 0, queues)
             left = deadline - time.monotonic()
-            if due == 0 or left <= 0 or _readable(0, wake_on):
+            if due == 0 or left <= 0 or readable(0, wake_on):
                 break
             seconds = min(left, due / 1e6 + 0.001) if due > 0 else left
             woken = self._block(connection, keys, min(seconds, MAX_SLEEP), wake_on)
@@ -324,8 +340,8 @@ class Link:
         try:
             connection.send_command("BZPOPMIN", *keys, seconds)
             # The server ends the wait, unless it is gone.
-            awake = _readable(seconds + self.timeout, _socket(connection), wake_on)
-            if _socket(connection).fileno() in awake:
+            awake = readable(seconds + self.timeout, socket_of(connection), wake_on)
+            if socket_of(connection).fileno() in awake:
                 hint = connection.read_response()
                 in_step = True
                 return hint is not None
@@ -344,12 +360,12 @@ class Link:
         connection = self._make()
 
         def subscribe() -> None:
-            self._persist(connection, lambda: self._exchange(connection, "SUBSCRIBE", channel))
+            self._persist(connection, lambda: self.exchange(connection, "SUBSCRIBE", channel))
 
         def wait(seconds: float) -> None:
-            if _socket(connection) is None:
+            if socket_of(connection) is None:
                 subscribe()  # and return: what was said meanwhile nobody heard
-            elif _readable(seconds, _socket(connection)):
+            elif readable(seconds, socket_of(connection)):
                 try:
                     connection.read_response()
                 except (self._driver.RedisError, OSError):
@@ -400,12 +416,12 @@ def _packer() -> Callable[[tuple[Any, ...]], bytes] | None:
     return packer
 
 
-def _socket(connection: Any) -> Any:
+def socket_of(connection: Any) -> Any:
     # redis-py has no public name for it; 5, 6, 7 and 8 agree on this one.
     return connection._sock
 
 
-def _readable(seconds: float, *files: Any) -> set[int]:
+def readable(seconds: float, *files: Any) -> set[int]:
     """Wait until one of the files is readable; None stands for no file."""
     poller = select.poll()
     for file in files:

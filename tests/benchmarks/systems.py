@@ -60,9 +60,7 @@ def alligator(
         broker,
         ("gator", "worker", "--log-level", "error", *options),
         f"`gator worker {shown}`",
-        f"{AT_LEAST_ONCE}: again when its lease ends, 10 s"
-        if broker == "redis"
-        else f"{AT_LEAST_ONCE}: again within a second",
+        f"{AT_LEAST_ONCE}: again within about a second",
         rate,
         processes=processes,
     )

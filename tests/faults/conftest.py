@@ -94,6 +94,11 @@ def noted(evidence: str, word: str) -> list[str]:
     return [line.partition(" ")[2] for line in deeds.lines(evidence) if line.split()[0] == word]
 
 
+def parent_of(pid: int) -> int:
+    """Return the id of a process's parent."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def pid_when_started(evidence: str, times: int = 1) -> int:
     """Wait until the task started so many times; return the newest process id."""
     eventually(lambda: len(noted(evidence, "started")) >= times, f"{times} starts in {evidence}")

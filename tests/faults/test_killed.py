@@ -16,7 +16,7 @@ from alligator.backends.base import State
 
 from ..servers import eventually
 from . import deeds
-from .conftest import StartWorker, noted, pid_when_started, with_lease
+from .conftest import StartWorker, noted, parent_of, pid_when_started, with_lease
 
 GatorFor = Callable[[str], Gator]
 
@@ -32,7 +32,7 @@ def empty(gator: Gator) -> bool:
 def test_a_task_whose_worker_was_killed_runs_on_the_next(
     shared_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str
 ) -> None:
-    dsn = with_lease(shared_dsn, 1)
+    dsn = with_lease(shared_dsn, LONG_LEASE)
     gator = gator_for(dsn)
     gator.task(deeds.once_stuck, evidence)
     first = start_worker(dsn)
@@ -42,6 +42,23 @@ def test_a_task_whose_worker_was_killed_runs_on_the_next(
     start_worker(dsn)
 
     eventually(lambda: noted(evidence, "finished"), "the task ends on the second worker")
+    eventually(lambda: empty(gator), "nothing is left")
+    assert len(noted(evidence, "started")) == 2
+
+
+def test_a_task_whose_worker_was_killed_runs_on_one_that_is_there_already(
+    shared_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str
+) -> None:
+    dsn = with_lease(shared_dsn, LONG_LEASE)
+    gator = gator_for(dsn)
+    workers = [start_worker(dsn) for _ in range(2)]
+    gator.task(deeds.once_stuck, evidence)
+    child = pid_when_started(evidence)
+
+    (holder,) = [worker for worker in workers if worker.pid == parent_of(child)]
+    holder.kill()
+
+    eventually(lambda: noted(evidence, "finished"), "the task ends on the other worker")
     eventually(lambda: empty(gator), "nothing is left")
     assert len(noted(evidence, "started")) == 2
 

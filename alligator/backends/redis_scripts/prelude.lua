@@ -25,6 +25,9 @@
 --   P failed-total        hash    queue -> tasks that failed for good since then
 --   P workers             hash    name of a worker -> what it said last, as roster.dump_worker writes it
 --   P beats               zset    names of workers, by the time at which they said it
+--   P lines               hash    client -> run id of the server on which it holds a line
+--   P cut                 hash    client -> when its line was first seen to be gone
+--   P line:CLIENT         channel that the client listens to, for as long as it lives
 --   P client:ID           string  number \n reply of the last call of that client that changed a key
 --   P result:ID           string  the result of a task, with an expiry
 --   P done:ID             channel told when a task has ended

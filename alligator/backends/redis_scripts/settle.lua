@@ -1,7 +1,7 @@
 -- End leases, then reserve.
 -- ARGV[3] duration of a lease in µs, [4] token, [5] worker, [6] what calls before it may have leased to nobody
--- (take_back() of moves.lua), [7] how many to reserve, [8] number of queues, then the queues, then the outcomes in
--- groups: kind, token of the leases, how many, and for each its id and what its kind needs:
+-- (take_back() of moves.lua), [7] how many to reserve, [8] µs for which a worker has to be gone (bury() below) or "",
+-- [9] number of queues, then the queues, then the outcomes in groups: kind, token of the leases, how many, and for each its id and what its kind needs:
 --   ack              done
 --   keep             done, with a result: time to live in ms, result
 --   retry            again: delay in µs, body, failure
@@ -12,7 +12,7 @@
 -- queue, their ids, their tasks}.
 
 local duration, token, worker, limit = tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[7])
-local first_outcome = 9 + ARGV[8]
+local first_outcome = 10 + ARGV[9]
 local EXTRAS = {ack = 0, keep = 2, retry = 3, fail = 3, release = 0, charge = 0, defer = 1}
 
 -- Of each outcome its id, kind and token, and where its id stands in ARGV.
@@ -190,12 +190,83 @@ local function take(queue, wanted, ids, values)
   return #found
 end
 
+-- Of `lines`, clients and the servers that they hold theirs on, the clients that are gone for so long. A
+-- server that was started anew, or took over from another, knows of none until it has heard of it.
+local function gone(lines, microseconds)
+  local info = redis.pcall('INFO', 'server')
+  local here = type(info) == 'string' and string.match(info, 'run_id:(%x+)')
+  local clients, channels, elsewhere, dead = {}, {}, {}, {}
+  for at = 1, here and #lines or 0, 2 do
+    if lines[at + 1] == here then
+      clients[#clients + 1] = lines[at]
+      channels[#channels + 1] = P .. 'line:' .. lines[at]
+    else
+      elsewhere[#elsewhere + 1] = lines[at]
+    end
+  end
+  -- The removal first: see the note on maxmemory.
+  redis.call('HDEL', P .. 'cut', '')
+  each_chunk('HDEL', P .. 'lines', elsewhere)
+  for from = 1, #clients, CHUNK do
+    local upto = math.min(from + CHUNK - 1, #clients)
+    local held = redis.pcall('PUBSUB', 'NUMSUB', unpack(channels, from, upto))
+    for at = from, held.err and 0 or upto do
+      local client = clients[at]
+      local since = tonumber(redis.call('HGET', P .. 'cut', client))
+      if held[2 * (at - from + 1)] > 0 then
+        if since then
+          redis.call('HDEL', P .. 'cut', client)
+        end
+      elseif not since then
+        redis.call('HSET', P .. 'cut', client, string.format('%.0f', now))
+      elseif now - since >= microseconds then
+        dead[client] = true
+        redis.call('HDEL', P .. 'lines', client)
+        redis.call('HDEL', P .. 'cut', client)
+      end
+    end
+  end
+  return dead
+end
+
+-- Where many look, this lets some of them do so, that many in one round of all.
+local LOOKERS = 20
+
+-- End the leases of workers that are gone; a token begins with the id of its client.
+local function bury(microseconds)
+  local number = redis.call('HLEN', P .. 'lines')
+  if number > LOOKERS and now % number >= LOOKERS then
+    return
+  end
+  local lines = redis.call('HGETALL', P .. 'lines')
+  if number == 0 or (number == 1 and lines[1] == ARGV[1]) then
+    return
+  end
+  local dead = gone(lines, microseconds)
+  if not next(dead) then
+    return
+  end
+  for _, queue in ipairs(redis.call('SMEMBERS', P .. 'queues')) do
+    local running, ends = redis.call('ZRANGE', key('running', queue), 0, -1), {}
+    for at, value in ipairs(fetch(P .. 'leases', running)) do
+      if dead[string.sub(read_lease(value).token or '', 1, #ARGV[1])] then
+        ends[#ends + 1] = string.format('%.0f', now)
+        ends[#ends + 1] = running[at]
+      end
+    end
+    if #ends > 0 then
+      each_chunk('ZADD', key('running', queue), ends)
+      wake(queue)
+    end
+  end
+end
+
 local function reserve()
   local ids, values, numbers = {}, {}, {}
   if limit == 0 then
     return numbers, ids, values
   end
-  for at = 9, first_outcome - 1 do
+  for at = 10, first_outcome - 1 do
     local queue, taken = ARGV[at], 0
     if not is_paused(queue) then
       if #ids < limit and room > 0 then
@@ -218,6 +289,9 @@ local done = once(function()
   local ids, kinds, tokens, places = read_outcomes()
   local answers, accepted, queues = accept(ids, kinds, tokens)
   apply(accepted, queues, ids, kinds, places)
+  if ARGV[8] ~= '' then
+    bury(tonumber(ARGV[8]))
+  end
   local numbers, reserved
   numbers, reserved, values = reserve()
   return {answers, numbers, reserved}, took_back or #accepted > 0 or #reserved > 0
