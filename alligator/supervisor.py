@@ -350,6 +350,8 @@ class Supervisor:
                 self._pulse.beat([begun for child in self._children for begun in child.begun()])
         except BrokerError as error:
             self._step_back(error)
+        else:
+            self._broker_answered()
 
     def _is_ready(self, descriptor: int) -> bool:
         return any(key.fd == descriptor for key, _ in self._selector.select(0))

@@ -61,8 +61,8 @@ _is_score = re.compile(r"-?(\d+|inf)").fullmatch
 MAX_PUSH = 100_000
 
 #: Seconds between two looks for workers that have ended without a word, and for how long one has to
-#: be gone. One whose line broke holds another in milliseconds.
-_LOOK, _GONE = 0.4, 0.3
+#: be gone. One whose line broke says so in milliseconds.
+_LOOK, _GONE = 0.4, 0.6
 
 #: Leased tasks whose ids are known as Redis keeps them.
 MAX_KNOWN = 10_000
@@ -174,9 +174,9 @@ class Client(Backend):
         return self._link.client + secrets.token_hex(16)
 
     def _time_gone(self) -> int | str:
-        """Return for how many microseconds a worker has to be gone, if it is time to look for such;
-        else nothing."""
-        if (now := time.monotonic()) - self._looked < _LOOK:
+        """Return for how many microseconds a worker has to be gone, if it is time to look for such
+        and this is a worker that may; else nothing."""
+        if (now := time.monotonic()) - self._looked < _LOOK or not self._line.judges:
             return ""
         self._looked = now
         return microseconds(_GONE)
@@ -311,7 +311,9 @@ class Client(Backend):
 
     def beat(self, worker: WorkerRecord, ttl: float) -> None:
         said = dump_worker(worker, ttl)
-        self._link.call("beat", worker.name, said, microseconds(STALE_KEPT), self._line.server)
+        terms = worker.name, said, microseconds(STALE_KEPT), self._line.server
+        if not self._link.call("beat", *terms):
+            self._line.cut()
 
     def leave(self, name: str) -> None:
         self._link.call("leave", name)

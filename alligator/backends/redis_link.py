@@ -112,13 +112,17 @@ class Link:
         """What this process is known by: no other has it, nor a child that it forks."""
         return self._client
 
-    def open(self) -> Any:
+    def open(self, seconds: float) -> Any:
         """Return one more connection, which is the caller's, to the server that owns our keys.
+
+        Args:
+            seconds: how long one step of it, or of what is asked on it, may take.
 
         Raises:
             RedisError, OSError, BrokerError: there is none.
         """
         connection = self._make()
+        connection.socket_timeout = connection.socket_connect_timeout = seconds
         self._connect(connection)
         return connection
 

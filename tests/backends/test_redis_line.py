@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import redis as redis_py
 
-from alligator.backends import redis_backend
+from alligator.backends import redis_backend, redis_line
 from alligator.backends.base import Ack, Entry
 from alligator.backends.redis_backend import Client
 from alligator.backends.roster import WorkerRecord
@@ -26,9 +26,11 @@ LONG_LEASE = 600
 
 @pytest.fixture(autouse=True)
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look with each call, and believe the second look."""
+    """Look with each call, believe the second look, and never pause."""
     monkeypatch.setattr(redis_backend, "_LOOK", 0.0)
     monkeypatch.setattr(redis_backend, "_GONE", 0.0)
+    for pause in ("_BETWEEN", "_FORBIDDEN", "_UNSURE"):
+        monkeypatch.setattr(redis_line, pause, 0.0)
 
 
 @pytest.fixture
@@ -68,7 +70,8 @@ def holding(client: Client) -> int:
 
 
 def looks(client: Client, times: int = 10) -> list[Any]:
-    """What a client is given that looks so many times."""
+    """What a worker is given that looks so many times."""
+    client.hold_line()
     return [lease for _ in range(times) for lease in client.reserve(["all"], 9)]
 
 
@@ -107,15 +110,61 @@ def test_a_line_that_breaks_is_readable_and_another_is_held(make: MakeClient, ra
     line = holding(first)
     assert first.hold_line() == line
 
+    second.hold_line()
     raw.client_kill_filter(_type="pubsub")
 
     assert select.select([line], [], [], 20)[0]
-    assert looks(second, times=1) == []
+    assert second.reserve(["all"], 1) == []
     another = first.hold_line()
     assert another is not None
     assert select.select([another], [], [], 0)[0] == []
     beat(first)
     assert looks(second) == []
+
+
+def test_who_holds_a_line_that_breaks_says_so_before_it_holds_another(
+    make: MakeClient, raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = make(), make()
+    holding(first)
+    raw.client_kill_filter(_type="pubsub")
+    monkeypatch.setattr(redis_line, "_BETWEEN", float(LONG_LEASE))
+    monkeypatch.setattr(first._link, "open", lambda _seconds: pytest.fail("too soon"))
+    first._line._again_at = time.monotonic() + LONG_LEASE
+
+    eventually(lambda: first.hold_line() is None, "its end is seen")
+
+    assert looks(second) == []
+
+
+def test_who_was_cut_off_does_not_judge_others_at_first(
+    make: MakeClient, raw: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = make(), make()
+    holding(first)
+    second.hold_line()
+    monkeypatch.setattr(redis_line, "_UNSURE", float(LONG_LEASE))
+    raw.client_kill_filter(_type="pubsub")
+    first._line.drop()
+
+    eventually(lambda: not second._line.judges or second.hold_line() is None, "its end is seen")
+
+    assert looks(second) == []
+    assert second._line.server
+
+
+def test_a_line_to_another_server_than_the_keys_are_on_is_cut(make: MakeClient) -> None:
+    client = make()
+    line = client.hold_line()
+    assert line is not None
+    client._line.server = "0" * 40
+
+    beat(client)
+
+    assert select.select([line], [], [], 20)[0]
+    assert client.hold_line() is not None
+    beat(client)
+    assert client._line.server != "0" * 40
 
 
 def test_who_holds_no_line_is_not_missed(make: MakeClient) -> None:
@@ -181,7 +230,7 @@ def test_a_server_that_forbids_some_of_it_is_worked_with_all_the_same(
             make(f"redis://shy:pw@127.0.0.1:{redis.port}/0?prefix=shy-{right}") for _ in range(2)
         )
         first.push_many("all", [Entry("x", b"body")])
-        assert (first.hold_line() is None) == (right != "pubsub")
+        assert first.hold_line() is None
         beat(first)
         assert first.reserve(["all"], 1)
         first._line.drop()

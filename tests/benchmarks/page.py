@@ -143,8 +143,8 @@ def _push(results: Results) -> str:
     one = _section(
         "push",
         "Push, one at a time",
-        "One producer, each push waits for its answer. Alligator looks out for it for 0.3 ms\n"
-        "before it sleeps; the others, and the raw socket, sleep at once.",
+        "One producer, each push waits for its answer. Alligator looks out for it for a\n"
+        "moment before it sleeps; the others, and the raw socket, sleep at once.",
     )
     parts = [one(results)]
     if results.subjects("push-many"):

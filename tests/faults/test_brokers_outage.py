@@ -144,6 +144,27 @@ def test_an_outage_is_an_error_for_pushers_and_a_pause_for_workers(
     assert worker.poll() is None
 
 
+def test_a_worker_with_nothing_to_settle_finds_that_the_server_is_back_and_hands_back_at_its_end(
+    start_worker: StartWorker, gator_for: GatorFor, evidence: str, tmp_path: Path
+) -> None:
+    log = tmp_path / "worker.log"
+    with redis_server(tmp_path, "--appendonly", "yes", "--appendfsync", "always") as server:
+        dsn = f"{server.dsn}?lease=600"
+        gator_for(dsn).task(deeds.until_told, evidence, str(tmp_path / "never"))
+        worker = start_worker(dsn, "--drain-timeout", "0")
+        pid_when_started(evidence)
+        server.kill()
+        eventually(lambda: "waiting for the broker" in log.read_text(), "its beat is in vain")
+
+        server.start()
+
+        eventually(lambda: "the broker is back" in log.read_text(), "its next beat is not")
+        worker.terminate()
+        assert worker.wait(30) == 0
+        counts = gator_for(dsn).client.counts("all")
+        assert (counts.waiting, counts.running) == (1, 0)
+
+
 def fill(gator: Gator, evidence: str) -> None:
     while True:
         gator.task(deeds.measure, evidence, "x" * 20_000)

@@ -1,6 +1,12 @@
 -- Keep what a worker says of itself, and forget those who have been silent for long.
 -- ARGV[3] its name, [4] what it says, [5] µs after which the silent are forgotten, [6] the run id of the
 -- server on which it holds a line, or "".
+-- Returns 1, or 0 when that is not this server.
+
+local function run_id()
+  local info = redis.pcall('INFO', 'server')
+  return type(info) == 'string' and string.match(info, 'run_id:(%x+)')
+end
 
 local name, text, kept, server = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
@@ -19,5 +25,5 @@ return once(function()
   end
   redis.call('ZADD', P .. 'beats', now, name)
   redis.call('HSET', P .. 'workers', name, text)
-  return 1, true
+  return server ~= '' and server ~= run_id() and 0 or 1, true
 end)

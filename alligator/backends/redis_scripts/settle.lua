@@ -207,6 +207,7 @@ local function gone(lines, microseconds)
   -- The removal first: see the note on maxmemory.
   redis.call('HDEL', P .. 'cut', '')
   each_chunk('HDEL', P .. 'lines', elsewhere)
+  each_chunk('HDEL', P .. 'cut', elsewhere)
   for from = 1, #clients, CHUNK do
     local upto = math.min(from + CHUNK - 1, #clients)
     local held = redis.pcall('PUBSUB', 'NUMSUB', unpack(channels, from, upto))
@@ -229,13 +230,13 @@ local function gone(lines, microseconds)
   return dead
 end
 
--- Where many look, this lets some of them do so, that many in one round of all.
-local LOOKERS = 20
+-- Where many look, this lets some of them do so, that many in one round of all, until one finds something.
+local LOOKERS = 100
 
 -- End the leases of workers that are gone; a token begins with the id of its client.
 local function bury(microseconds)
   local number = redis.call('HLEN', P .. 'lines')
-  if number > LOOKERS and now % number >= LOOKERS then
+  if number > LOOKERS and now % number >= LOOKERS and redis.call('EXISTS', P .. 'cut') == 0 then
     return
   end
   local lines = redis.call('HGETALL', P .. 'lines')
