@@ -126,10 +126,9 @@ class Client(Backend):
             return Settled([], [])
         token = self._token()
         asked = Asked(token, queues if wanted else ())
-        arguments = [
-            *(wanted, self._time_gone() if wanted else "", len(queues), *queues),
-            *write_outcomes(outcomes, self._kept_ids),
-        ]
+        gone = self._time_gone() if wanted else ""
+        ended = write_outcomes(outcomes, self._kept_ids)
+        arguments = [wanted, gone, len(queues), *queues, *ended]
         accepted, numbers, ids, values = self._lease("settle", asked, arguments)
         origins = chain.from_iterable(map(repeat, queues, numbers))
         if len(self._kept_ids) > MAX_KNOWN:  # of whatever was not settled here

@@ -35,7 +35,7 @@ REPEATABLE = {
 
 #: The scripts that do without moves.lua.
 MOVELESS = frozenset(
-    {"beat", "forget", "leave", "pause", "paused", "push", "queues", "resume", "wait", "workers"}
+    {"forget", "leave", "pause", "paused", "push", "queues", "resume", "wait", "workers"}
 )
 
 #: Seconds between two looks while nothing comes: what a lost hint costs. A worker looks every 5 s
@@ -147,7 +147,7 @@ class Link:
             lock.release()
 
     def ask(self, *command: Any) -> Any:
-        """Send a command that changes nothing and return the answer."""
+        """Send a command that may be repeated, and return the answer."""
         lock = self._lock  # a fork in the middle of it puts another one there
         deadline = self._take_turn(lock)
         try:

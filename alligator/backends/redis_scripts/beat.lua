@@ -3,11 +3,6 @@
 -- server on which it holds a line, or "".
 -- Returns 1, or 0 when that is not this server.
 
-local function run_id()
-  local info = redis.pcall('INFO', 'server')
-  return type(info) == 'string' and string.match(info, 'run_id:(%x+)')
-end
-
 local name, text, kept, server = ARGV[3], ARGV[4], ARGV[5], ARGV[6]
 
 return once(function()

@@ -1,5 +1,11 @@
 -- Tasks that are held: reading them, and their moves between states. See prelude.lua.
 
+-- Of the server that this runs on; a new one at each of its starts. False where it is not told.
+local function run_id()
+  local info = redis.pcall('INFO', 'server')
+  return type(info) == 'string' and string.match(info, 'run_id:(%x+)')
+end
+
 local function pack_task(task)
   return struct.pack(HEADER, task.seq, task.pushed, task.priority, task.attempts, task.deliveries,
     task.queue) .. task.body

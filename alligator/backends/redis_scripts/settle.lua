@@ -193,8 +193,7 @@ end
 -- Of `lines`, clients and the servers that they hold theirs on, the clients that are gone for so long. A
 -- server that was started anew, or took over from another, knows of none until it has heard of it.
 local function gone(lines, microseconds)
-  local info = redis.pcall('INFO', 'server')
-  local here = type(info) == 'string' and string.match(info, 'run_id:(%x+)')
+  local here = run_id()
   local clients, channels, elsewhere, dead = {}, {}, {}, {}
   for at = 1, here and #lines or 0, 2 do
     if lines[at + 1] == here then
