@@ -7,8 +7,10 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import redis as redis_py
 
 from .servers import Server, beanstalkd_server, redis_server
 
@@ -43,6 +45,13 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """One Redis for all tests of this process; each test uses a prefix of its own."""
     with redis_server(tmp_path_factory.mktemp("redis")) as server:
         yield server
+
+
+@pytest.fixture
+def raw(redis: Server) -> Iterator[Any]:
+    """That Redis without Alligator; the driver's own types are too loose to help."""
+    with redis_py.Redis(port=redis.port) as connection:
+        yield connection
 
 
 @pytest.fixture

@@ -44,6 +44,13 @@ class Server:
             raise RuntimeError(f"port {self.port} of {self.name} is another program's now")
 
 
+def with_lease(dsn: str, seconds: int) -> str:
+    """The DSN with a lease of so many seconds, where leases are a matter of time."""
+    if dsn.startswith("sqlite"):
+        return dsn
+    return f"{dsn}{'&' if '?' in dsn else '?'}lease={seconds}"
+
+
 def eventually(holds: Callable[[], object], what: str, timeout: float = 20.0) -> None:
     """Wait until `holds()` is true; raise AssertionError with `what` when it never is."""
     deadline = time.monotonic() + timeout

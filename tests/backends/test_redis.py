@@ -56,27 +56,6 @@ FAILURE = Failure("ValueError: no", "Traceback\n", 1_700_000_000.5, "host:1")
 LATER = 3600.0
 
 
-@pytest.fixture
-def make(redis_dsn: str) -> Iterator[Callable[..., Client]]:
-    """A function that opens one more client of the test's namespace."""
-    opened: list[Client] = []
-
-    def open_client(dsn: str = redis_dsn) -> Client:
-        opened.append(Client(dsn))
-        return opened[-1]
-
-    yield open_client
-    for client in opened:
-        client.close()
-
-
-@pytest.fixture
-def raw(redis: Server) -> Iterator[Any]:
-    """The server without Alligator."""
-    with server_at(redis.port) as connection:
-        yield connection
-
-
 def server_at(port: int) -> Any:
     """A server without Alligator; the driver's own types are too loose to help."""
     return redis_py.Redis(port=port)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import select
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from alligator.backends.base import Ack, Entry
 from alligator.backends.redis_backend import Client
 from alligator.backends.roster import WorkerRecord
 
-from ..servers import Server, eventually, redis_server
+from ..servers import Server, eventually, redis_server, with_lease
 
 MakeClient = Callable[..., Client]
 
@@ -34,24 +34,9 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def make(redis_dsn: str) -> Iterator[MakeClient]:
-    """A function that opens one more client of the test's namespace."""
-    opened: list[Client] = []
-
-    def open_client(dsn: str = redis_dsn) -> Client:
-        opened.append(Client(f"{dsn}{'&' if '?' in dsn else '?'}lease={LONG_LEASE}"))
-        return opened[-1]
-
-    yield open_client
-    for client in opened:
-        client.close()
-
-
-@pytest.fixture
-def raw(redis: Server) -> Iterator[Any]:
-    """The server without Alligator."""
-    with redis_py.Redis(port=redis.port) as connection:
-        yield connection
+def make(make: MakeClient, redis_dsn: str) -> MakeClient:
+    """A function that opens one more client, whose leases do not end by themselves."""
+    return lambda dsn=redis_dsn: make(with_lease(dsn, LONG_LEASE))
 
 
 def beat(client: Client) -> None:
@@ -128,7 +113,6 @@ def test_who_holds_a_line_that_breaks_says_so_before_it_holds_another(
     first, second = make(), make()
     holding(first)
     raw.client_kill_filter(_type="pubsub")
-    monkeypatch.setattr(redis_line, "_BETWEEN", float(LONG_LEASE))
     monkeypatch.setattr(first._link, "open", lambda _seconds: pytest.fail("too soon"))
     first._line._again_at = time.monotonic() + LONG_LEASE
 
@@ -189,7 +173,7 @@ def test_of_many_clients_one_that_ended_is_found_too(make: MakeClient, raw: Any)
     eventually(lambda: looks(second) or not raw.exists(lines), "all of them are found")
 
 
-def test_who_leaves_is_not_missed(make: MakeClient, redis_dsn: str, raw: Any) -> None:
+def test_who_leaves_is_not_missed(make: MakeClient, raw: Any) -> None:
     first, second = make(), make()
     holding(first)
     names = [key for key in raw.keys("*:lines") if raw.hexists(key, first._link.client)]

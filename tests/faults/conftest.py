@@ -82,13 +82,6 @@ def gator_for() -> Iterator[Callable[[str], Gator]]:
         gator.client.close()
 
 
-def with_lease(dsn: str, seconds: int) -> str:
-    """The DSN with a lease of so many seconds, where leases are a matter of time."""
-    if dsn.startswith("sqlite"):
-        return dsn
-    return f"{dsn}{'&' if '?' in dsn else '?'}lease={seconds}"
-
-
 def noted(evidence: str, word: str) -> list[str]:
     """Return the second words of the evidence lines that start with `word`."""
     return [line.partition(" ")[2] for line in deeds.lines(evidence) if line.split()[0] == word]

@@ -18,9 +18,9 @@ from alligator import Gator, Task
 from alligator.backends.base import State
 from alligator.exceptions import BrokerUnreachable
 
-from ..servers import Server, beanstalkd_server, eventually, redis_server
+from ..servers import Server, beanstalkd_server, eventually, redis_server, with_lease
 from . import deeds
-from .conftest import StartWorker, noted, pid_when_started, with_lease
+from .conftest import StartWorker, noted, pid_when_started
 from .proxy import proxied
 
 GatorFor = Callable[[str], Gator]

@@ -20,9 +20,9 @@ from alligator.dealing import Dealer
 from alligator.exceptions import TaskFailed
 from alligator.settings import WorkerSettings
 
-from ..servers import eventually
+from ..servers import eventually, with_lease
 from . import crowds, deeds
-from .conftest import ROOT, StartWorker, noted, pid_when_started, with_lease
+from .conftest import ROOT, StartWorker, noted, pid_when_started
 
 GatorFor = Callable[[str], Gator]
 

@@ -14,9 +14,9 @@ from alligator import Gator, Task
 from alligator.backends.base import Lease, Release, State
 from alligator.crashes import deaths
 
-from ..servers import eventually
+from ..servers import eventually, with_lease
 from . import deeds, fragile, mortal
-from .conftest import ROOT, StartWorker, noted, with_lease
+from .conftest import ROOT, StartWorker, noted
 from .doomed import LONG, POINTS, name_of
 
 GatorFor = Callable[[str], Gator]

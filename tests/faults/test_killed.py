@@ -14,9 +14,9 @@ import pytest
 from alligator import Gator, Task
 from alligator.backends.base import State
 
-from ..servers import eventually
+from ..servers import eventually, with_lease
 from . import deeds
-from .conftest import StartWorker, noted, parent_of, pid_when_started, with_lease
+from .conftest import StartWorker, noted, parent_of, pid_when_started
 
 GatorFor = Callable[[str], Gator]
 

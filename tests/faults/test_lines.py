@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis as redis_py
 
 from alligator import Gator
 
-from ..servers import Server, eventually
+from ..servers import eventually, with_lease
 from . import deeds
-from .conftest import StartWorker, noted, parent_of, pid_when_started, with_lease
+from .conftest import StartWorker, noted, parent_of, pid_when_started
 
 GatorFor = Callable[[str], Gator]
 
 #: Far longer than any test: what happens sooner did not happen because a lease ran out.
 LONG_LEASE = 600
-
-
-@pytest.fixture
-def raw(redis: Server) -> Iterator[Any]:
-    """The server without Alligator."""
-    with redis_py.Redis(port=redis.port) as connection:
-        yield connection
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ import pytest
 
 from alligator import Gator
 
-from ..servers import Server, beanstalkd_server, eventually, redis_server
+from ..servers import Server, beanstalkd_server, eventually, redis_server, with_lease
 from . import deeds
-from .conftest import StartWorker, noted, pid_when_started, with_lease
+from .conftest import StartWorker, noted, pid_when_started
 
 GatorFor = Callable[[str], Gator]
 
