@@ -40,8 +40,9 @@ class Listing(DataTable[Text]):
         return None if self.row is None else self.row[self.columns_shown.key]
 
     def fill(self, rows: Sequence[Mapping[str, Any]], key: str | None = None) -> None:
-        """Show these rows instead, the cursor on the one with `key`, else where it was."""
-        wanted, at = key or self.key, self.cursor_row
+        """Show these rows instead, the cursor on the row that it was on, or on the one with `key`
+        if it was on none."""
+        wanted, at = self.key or key, self.cursor_row
         self.rows_shown = rows
         keys = [row[self.columns_shown.key] for row in rows]
         self._lay_out(keys.index(wanted) if wanted in keys else min(at, len(rows) - 1))

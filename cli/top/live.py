@@ -114,7 +114,10 @@ class Live(App[Exception | None]):
         rows, workers = overview
         if self._queue is None and rows:
             self._queue = str(max(rows, key=lambda row: row["failed"])["queue"])
-        self.query_one("#queues", Listing).fill(rows, self._queue)
+        queues = self.query_one("#queues", Listing)
+        queues.fill(rows, self._queue)
+        # A key may have moved the cursor, and the word of that be on its way yet.
+        self._go_to(queues.key)
         self.query_one("#where", Heading).show(time.strftime("%H:%M:%S"))
         listing = self.query_one("#workers", Listing)
         listing.display = bool(workers)
@@ -126,6 +129,12 @@ class Live(App[Exception | None]):
             self._say(
                 "#at_work", f"workers: {len(workers)}" + (f", {stale} stale" if stale else "")
             )
+
+    def _go_to(self, queue: str | None) -> None:
+        """Have the tasks of another queue in sight: of the one under the cursor."""
+        if queue is not None and queue != self._queue:
+            self._queue = queue
+            self._look_elsewhere()
 
     def _show_tasks(self, tasks: Tasks) -> None:
         sight, rows, looked_at, more = tasks

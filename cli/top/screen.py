@@ -54,11 +54,6 @@ class Top(Live):
         if isinstance(listing, Listing) and listing.id == "queues":
             self._go_to(listing.key)
 
-    def _go_to(self, queue: str | None) -> None:
-        if queue is not None and queue != self._queue:
-            self._queue = queue
-            self._look_elsewhere()
-
     def action_other_queue(self, step: int) -> None:
         """Go to the queue before or after this one."""
         listing = self.query_one("#queues", Listing)

@@ -229,6 +229,20 @@ class TestChoosing:
 
         look(cli.dsn, does)
 
+    def test_a_look_that_ends_meanwhile_does_not_undo_a_key(self, cli: Cli, given: Given) -> None:
+        for queue in ("all", "mail"):
+            given.failed(given.task("shop.boom", task_id=f"in-{queue}", queue=queue))
+
+        async def does(person: Person) -> None:
+            await person.sees("in-all")
+            top = person.top
+            overview = await top._ask(lambda: top._looker.overview("all"))
+            top.action_other_queue(1)
+            top._show_overview(overview)  # before Textual has told that the cursor moved
+            await person.sees("failed tasks of queue 'mail': 1", "in-mail")
+
+        look(cli.dsn, does)
+
     def test_the_cursor_stays_with_its_row(self, cli: Cli, given: Given) -> None:
         given.failed(given.task("shop.boom", task_id="older", queue="mail"))
 
