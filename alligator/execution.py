@@ -7,6 +7,7 @@ import os
 import time
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Any
 
 from . import body
 from .backends.base import MAX_BODY, MAX_TRACEBACK, Ack, Defer, Fail, Failure, Lease, Outcome, Retry
@@ -61,6 +62,7 @@ class Try:
         most: seconds it may take at most, whatever the task says.
         seconds: how long it may take, by that and by the task; None for no limit.
         trust: what is believed and may run, and how a body to queue again is signed.
+        given: the task's func_args and func_kwargs before it began.
     """
 
     task: Task
@@ -69,6 +71,7 @@ class Try:
     most: float | None
     trust: Trust
     seconds: float | None
+    given: tuple[tuple[Any, ...], dict[str, Any]]
 
     def limit(self) -> Limit | None:
         """Return its time limit, and what follows when that is run out of; None for no limit."""
@@ -101,7 +104,7 @@ def prepare(
     seconds = most
     if task.timeout is not None:
         seconds = min(filter(None, (task.timeout, most)), default=None)
-    return Try(task, lease, worker, most, trust, seconds)
+    return Try(task, lease, worker, most, trust, seconds, (task.func_args, task.func_kwargs))
 
 
 def run(prepared: Try | Done) -> Done:
@@ -175,7 +178,7 @@ def _ended(one: Try, raised: BaseException | None, before: int) -> Done:
     try:
         if raised is not None:
             _judge(task, raised)
-        return Done(task, raised, outcome_of(task, lease, raised, one.worker, one.trust))
+        return Done(task, raised, outcome_of(one, raised))
     except Exception as error:  # a hook left something in the task that nobody can go by
         task.to_failed()
         if raised is None:
@@ -237,24 +240,24 @@ def _limit(task: Task, seconds: float, lease: Lease, trust: Trust) -> Limit:
         task.retries += 1
 
 
-def outcome_of(
-    task: Task, lease: Lease, error: BaseException | None, worker: str, trust: Trust = OPEN
-) -> Outcome:
+def outcome_of(one: Try, error: BaseException | None) -> Outcome:
     """Say what follows from a try, by what it raised and the status that this left.
 
     Raises:
         Exception: the task cannot be queued again, or its options make no sense any more.
     """
+    task, lease = one.task, one.lease
     if error is None:
         if task.result_ttl == 0:
             return Ack(lease)
         return Ack(lease, body.dump_result(task.result), _seconds(task.result_ttl))
     if isinstance(error, Snooze):
         return Defer(lease, wait_after(task, error, lease.attempts))
-    failure = failure_of(error, worker)
+    failure = failure_of(error, one.worker)
     if task.status == RETRYING:
         wait = wait_after(task, error, lease.attempts + 1)
-        return Retry(lease, _again(task, lease, trust), wait, failure)
+        _restore_arguments(one)
+        return Retry(lease, _again(task, lease, one.trust), wait, failure)
     return Fail(lease, failure)
 
 
@@ -281,6 +284,17 @@ def _seconds(value: float) -> float:
     if not 0 <= seconds < math.inf:
         raise ValueError(f"{value!r} is not a number of seconds")
     return seconds
+
+
+def _restore_arguments(one: Try) -> None:
+    """Have the next try called with what was pushed: this one had the task's own lists and dicts,
+    and may have changed them before it failed. What a hook set anew stays."""
+    task = one.task
+    pushed = decode(type(task), one.lease, one.trust)
+    if task.func_args is one.given[0]:
+        task.func_args = pushed.func_args
+    if task.func_kwargs is one.given[1]:
+        task.func_kwargs = pushed.func_kwargs
 
 
 def _again(task: Task, lease: Lease, trust: Trust) -> bytes:

@@ -35,6 +35,18 @@ async def add_later(a: int, b: int) -> int:
     return a + b
 
 
+def use_up(items: list[int], options: dict[str, Any]) -> None:
+    """Take the first item off the list, write what no JSON has into the dict, and fail."""
+    items.pop(0)
+    options["seen"] = object()
+    raise ValueError(items)
+
+
+def call_with_two(task: Task, _error: BaseException) -> None:
+    """Have the next try called with something else."""
+    task.func_args = (2,)
+
+
 async def fail_later(*_args: Any) -> None:
     raise ValueError("no such user")
 

@@ -215,6 +215,21 @@ def test_the_error_hook_may_end_the_retries() -> None:
     )
 
 
+def test_a_retry_is_the_call_that_was_pushed_whatever_the_try_did_to_its_arguments() -> None:
+    call = Task(retries=1).to_call(tasks.use_up, [1, 2], options={"a": 1})
+    outcome = run(call).outcome
+    assert isinstance(outcome, Retry)
+    assert outcome.failure.error == "ValueError: [2]"
+    again = Task.deserialize(outcome.body)
+    assert (again.func_args, again.func_kwargs) == (([1, 2],), {"options": {"a": 1}})
+
+
+def test_a_hook_may_choose_what_the_next_try_is_called_with() -> None:
+    outcome = run(Task(retries=1, on_error=tasks.call_with_two).to_call(tasks.fail, 1)).outcome
+    assert isinstance(outcome, Retry)
+    assert Task.deserialize(outcome.body).func_args == (2,)
+
+
 @pytest.mark.parametrize("hook", [tasks.unreadable_options, tasks.no_number_of_retries])
 def test_a_hook_that_spoils_the_task_fails_it(hook: Callable[..., None]) -> None:
     done = run(Task(retries=2, on_error=hook).to_call(tasks.fail))
