@@ -3,7 +3,8 @@
     supervisor ── tasks ────► child    frames, each a list of numbered leases
                ── permits ──► child    one number a lease: the right to start it
                ◄─ outcomes ──          frames: a greeting; a task's time limit as
-                                       it begins, and whether it was heeded;
+                                       it begins, and whether it was heeded, or
+                                       is over;
                                        one for each finished lease; a report when
                                        there is nothing left to begin; that it has
                                        grown too large
@@ -162,6 +163,12 @@ class Permits:
 def pack_limit(number: int, limit: Limit) -> bytes:
     """Return the time limit of the lease that begins, as a frame."""
     return frame(("limit", number, *limit))
+
+
+def pack_unlimited(number: int) -> bytes:
+    """Return as a frame that the time limit of a lease is over before it ran out: what comes next
+    has another, or none."""
+    return frame(("unlimited", number))
 
 
 def pack_reached(number: int) -> bytes:

@@ -26,6 +26,7 @@ from .channel import (
     frame,
     pack_limit,
     pack_reached,
+    pack_unlimited,
 )
 from .exceptions import AlligatorException
 from .forks import generation, handling
@@ -222,6 +223,10 @@ class Dispatcher:
                 known = False  # the try will meet it again, and knows what to do about it
             if generation() != before:
                 os._exit(0)  # the module forked, and this is the copy
+            if number in self._reaching:
+                # It may wait for the loop now, which somebody else blocks.
+                self._no_limit(number)
+                self._slots.say(pack_unlimited(number))
         return known
 
     def _run(self, number: int, started: float, one: execution.Try | execution.Done) -> None:

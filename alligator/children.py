@@ -244,10 +244,11 @@ class Child:
                     del held[number], given[number]
                     last = values
                     if number in self._limits:
-                        del self._limits[number]
-                        self._reached.discard(number)
+                        self._end_limit(number)
                 elif number == "limit":
                     self._begin_limit(*values[1:])
+                elif number == "unlimited":
+                    self._end_limit(values[1])
                 elif number == "reached":
                     self._reached |= held.keys() & values[1:]
                 elif number == "report":
@@ -278,6 +279,10 @@ class Child:
     def _begin_limit(self, number: int, *limit: Any) -> None:
         ends = Limit(*limit)
         self._limits[number] = time.monotonic() + ends.seconds + HARD_AFTER, ends
+        self._reached.discard(number)
+
+    def _end_limit(self, number: int) -> None:
+        self._limits.pop(number, None)
         self._reached.discard(number)
 
     def overrun(self, number: int) -> Limit | None:

@@ -66,6 +66,12 @@ async def block_the_loop(evidence: str) -> None:
     time.sleep(60)
 
 
+async def block_the_loop_for(evidence: str, seconds: float) -> None:
+    """Block it for a while, and end well."""
+    note(evidence, f"blocks {os.getpid()}")
+    time.sleep(seconds)
+
+
 def hold_the_interpreter(evidence: str) -> None:
     note(evidence, f"blocks {os.getpid()}")
     ctypes.PyDLL(None).sleep(60)

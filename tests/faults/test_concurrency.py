@@ -12,6 +12,7 @@ import pytest
 
 from alligator import Gator, Task
 from alligator.backends.base import State
+from alligator.children import HARD_AFTER
 from alligator.utils import DottedPath
 
 from ..servers import eventually
@@ -317,6 +318,20 @@ def test_a_task_that_keeps_others_past_their_limits_is_the_only_one_charged(
     (failed,) = gator.client.peek("all", State.FAILED).records
     assert "did not end within 2 s; its process was ended" in failed.failures[-1].error
     assert (failed.attempts, failed.deliveries) == (1, 1)
+
+
+def test_the_time_limit_of_a_task_begins_when_the_loop_has_time_for_it(
+    shared_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str
+) -> None:
+    gator = gator_for(shared_dsn)
+    gator.task(crowds.block_the_loop_for, evidence, HARD_AFTER + 2)
+    gator.options(timeout=0.5).task(deeds.quick_on_loop, evidence, "one")
+
+    assert start_worker(shared_dsn, "--burst", "-c", "1").wait(60) == 0
+
+    assert len(noted(evidence, "blocks")) == 1, "its process is not ended"
+    assert noted(evidence, "quick") == ["one"]
+    assert gator.client.counts("all").failed == 0
 
 
 def test_a_child_takes_no_more_than_its_share_of_tasks_however_many_run_at_once(
