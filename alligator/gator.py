@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any, ParamSpec, Self
 
@@ -306,9 +307,13 @@ class Gator:
             end = crashes.given_up(lease, max_deaths, worker)
             if end is not None:
                 return execution.Done(None, TaskFailed(end.failure.error), end)
-        with self._keeper.holding(lease):
+        with self.keeping(lease):
             prepared = execution.prepare(self.task_class, lease, worker, trust=trust or self.trust)
             return execution.run(prepared)
+
+    def keeping(self, lease: Lease) -> AbstractContextManager[None]:
+        """Keep a reserved task's lease alive for the body of the `with`."""
+        return self._keeper.holding(lease)
 
     def settle(self, outcome: Outcome, queues: Iterable[str] = (), limit: int = 0) -> list[Lease]:
         """End a lease and, in the same round trip, reserve up to `limit` tasks from `queues`."""

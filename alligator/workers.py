@@ -10,7 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
 from types import FrameType
 from typing import Any, Self
@@ -186,7 +186,8 @@ class Worker:
         if self._pulse is not None:
             self._pulse.count([done.outcome], [True])
         self.tasks_complete += 1
-        self._report(done)
+        with nullcontext() if self._next is None else self.gator.keeping(self._next):
+            self._report(done)
 
     def _loop(self, wake: _Wake) -> None:
         away = Backoff()

@@ -209,6 +209,27 @@ def test_its_lease_is_kept_while_a_task_runs(caplog: pytest.LogCaptureFixture) -
     assert caplog.messages == []
 
 
+def test_the_next_task_s_lease_is_kept_while_a_result_is_shown(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    extended: set[str] = set()
+
+    class Noting(Client):
+        def extend(self, leases: Sequence[Lease]) -> list[bool]:
+            extended.update(lease.task_id for lease in leases)
+            return super().extend(leases)
+
+    class Slow(Worker):
+        def result(self, result: object) -> None:
+            if self.tasks_complete == 1:
+                eventually(lambda: "second" in extended, "it is kept")
+
+    with Gator("locmem://?lease=0.2", backend_class=Noting) as gator:
+        gator.push_many(Task(name).to_call(tasks.nothing) for name in ("first", "second"))
+        Slow(gator, max_tasks=2).run_forever()
+    assert caplog.messages == []
+
+
 # -- what makes it stop ---------------------------------------------------------------------------
 
 
