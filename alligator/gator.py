@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from functools import cached_property
 from typing import Any, ParamSpec, Self
@@ -489,6 +489,8 @@ class Options:
     """
 
     def __init__(self, gator: Gator, **kwargs: Any) -> None:
+        if isinstance(kwargs.get("depends_on"), Iterator):
+            kwargs["depends_on"] = tuple(kwargs["depends_on"])  # it is gone through for each task
         self.gator = gator
         self.task_kwargs = kwargs
         gator.task_class(**kwargs)  # a wrong option shows here, not at the first task

@@ -35,6 +35,15 @@ def test_options_may_be_used_many_times_and_without_with(local: Gator) -> None:
     assert local.len() == 3
 
 
+def test_what_every_task_depends_on_may_come_from_a_generator(local: Gator) -> None:
+    first = [local.task(tasks.nothing) for _ in range(2)]
+    with local.options(depends_on=(task.task_id for task in first)) as opts:
+        pushed = [opts.task(tasks.nothing) for _ in range(2)]
+    ids = tuple(task.task_id for task in first)
+    assert [task.depends_on for task in pushed] == [ids, ids]
+    assert local.client.counts("all").blocked == 2
+
+
 def test_tasks_pushed_beside_the_options_do_not_get_them(local: Gator) -> None:
     with local.options(retries=3) as opts:
         assert opts.task(tasks.nothing).retries == 3
