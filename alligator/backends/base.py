@@ -102,7 +102,8 @@ class Entry(NamedTuple):
         body: the serialized task.
         delay_until: Unix time before which it does not run, or None.
         priority: MIN_PRIORITY to MAX_PRIORITY, higher first.
-        depends_on: ids that have to succeed first. Ids unknown to the broker count as done.
+        depends_on: ids that have to succeed first. Ids unknown to the broker count as done; for
+            one that this push had refused for its unique key stands the task that holds the key.
         unique: while a task with this key is held and has not failed, no second one is queued.
     """
 

@@ -78,18 +78,21 @@ class Client(Backend):
 
     def push_many(self, queue_name: str, entries: Sequence[Entry]) -> list[Receipt]:
         self.check(queue_name, entries)
+        held_as: dict[str, str] = {}
         with self._now() as now:
-            return [self._push(queue_name, entry, now) for entry in entries]
+            return [self._push(queue_name, entry, now, held_as) for entry in entries]
 
-    def _push(self, queue_name: str, entry: Entry, now: float) -> Receipt:
+    def _push(self, queue_name: str, entry: Entry, now: float, held_as: dict[str, str]) -> Receipt:
         store = self._store
         if entry.task_id in store.tasks:
             return Receipt(entry.task_id, False)
         if entry.unique is not None and entry.unique in store.unique:
-            return Receipt(store.unique[entry.unique], False)
+            held_as[entry.task_id] = store.unique[entry.unique]
+            return Receipt(held_as[entry.task_id], False)
         # What an earlier task of this id left must not make the new one look finished.
         store.results.pop(entry.task_id, None)
-        depends_on = [each for each in dict.fromkeys(entry.depends_on) if each in store.tasks]
+        awaited = dict.fromkeys(held_as.get(each, each) for each in entry.depends_on)
+        depends_on = [each for each in awaited if each in store.tasks]
         task = Task(
             queue=queue_name,
             entry=entry,

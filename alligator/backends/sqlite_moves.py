@@ -91,6 +91,7 @@ class Moves:
         held = self._held_ids(entries)
         keys = self._held_keys(entries)
         receipts, rows, dependencies = [], [], []
+        held_as: dict[str, str] = {}
         for entry in entries:
             task_id, unique = entry.task_id, entry.unique
             if task_id in held:
@@ -98,8 +99,11 @@ class Moves:
                 continue
             if unique is not None and unique in keys:
                 receipts.append(Receipt(keys[unique], False))
+                held_as[task_id] = keys[unique]
+                held.add(keys[unique])
                 continue
-            blockers = [each for each in dict.fromkeys(entry.depends_on) if each in held]
+            awaited = dict.fromkeys(held_as.get(each, each) for each in entry.depends_on)
+            blockers = [each for each in awaited if each in held]
             dependencies += [(task_id, each) for each in blockers]
             state, rank, due = self._place(entry.priority, entry.delay_until, bool(blockers))
             rows.append(

@@ -70,6 +70,25 @@ def test_settle_may_reserve_what_it_freed(client: Backend) -> None:
     assert [lease.task_id for lease in settled.leases] == [last]
 
 
+def test_what_depends_on_a_task_whose_key_is_taken_waits_for_the_one_that_has_it(
+    client: Backend,
+) -> None:
+    if not (blocks(client) and Capability.UNIQUE in client.capabilities):
+        return
+    holder = push(client, unique="key")
+    refused = entry(unique="key")
+    last = entry(depends_on=(refused.task_id,))
+
+    receipts = client.push_many("all", [refused, last])
+
+    assert receipts == [(holder, False), (last.task_id, True)]
+    record = client.find(last.task_id)
+    assert record is not None
+    assert (record.state, record.depends_on) == (State.BLOCKED, (holder,))
+    ack(client, reserve(client))
+    assert reserve(client).task_id == last.task_id
+
+
 def test_one_task_may_free_many_and_a_chain_is_freed_link_by_link(client: Backend) -> None:
     if not blocks(client):
         return

@@ -5,9 +5,11 @@
 
 local queue = ARGV[3]
 
-local function unfinished(depends_on, batch)
+-- The ids that a task has to wait for.
+local function unfinished(depends_on, batch, held_as)
   local found = {}
   for _, id in ipairs(depends_on) do
+    id = held_as[id] or id
     if batch[id] or redis.call('HEXISTS', P .. 'tasks', id) == 1 then
       found[#found + 1] = id
     end
@@ -49,13 +51,14 @@ return once(function()
   -- queued leaves its number unused.
   local seq = redis.call('INCRBY', P .. 'seq', #given) - #given
   local values, ready, special, refused = {}, {}, {}, {}
-  local batch, keys, pushed = {}, {}, math.floor(now / 1000)
+  local batch, keys, held_as, pushed = {}, {}, {}, math.floor(now / 1000)
   for index, id in ipairs(given) do
     local at = 3 * index + 1
     local term = ARGV[at + 2] ~= '' and cjson.decode(ARGV[at + 2])
     local holder = (held[index] or batch[id]) and id
     if term and term.unique and not holder then
       holder = keys[term.unique] or redis.call('HGET', P .. 'unique', term.unique)
+      held_as[id] = holder or nil
     end
     seq = seq + 1
     if holder then
@@ -67,7 +70,7 @@ return once(function()
         .. ARGV[at + 1]
       if term then
         term.id, term.seq = id, seq
-        term.depends_on = term.depends_on and unfinished(term.depends_on, batch) or {}
+        term.depends_on = term.depends_on and unfinished(term.depends_on, batch, held_as) or {}
         if term.unique then
           keys[term.unique] = id
         end
