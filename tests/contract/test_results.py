@@ -50,6 +50,21 @@ def test_no_result_is_kept_without_a_time_to_live(client: Backend) -> None:
     assert client.result(task_id) is None
 
 
+def test_a_new_task_of_the_same_id_has_no_result_yet(client: Backend) -> None:
+    if not (keeps_results(client) and Capability.CUSTOM_IDS in client.capabilities):
+        return
+    other = push(client, task_id="other")
+    task_id = push(client, task_id="again")
+    for _ in range(2):
+        settle(client, Ack(reserve(client), b"1", result_ttl=LATER))
+
+    push(client, task_id=task_id)
+
+    assert (client.result(task_id), client.result(other)) == (None, b"1")
+    client.cancel(task_id)
+    assert client.finished(task_id) == Finished(FinishedState.GONE)
+
+
 def test_a_result_is_forgotten_after_its_time(client: Backend) -> None:
     if not keeps_results(client):
         return

@@ -30,6 +30,7 @@
 --   P line:CLIENT         channel that the client listens to, for as long as it lives
 --   P client:ID           string  number \n reply of the last call of that client that changed a key
 --   P result:ID           string  the result of a task, with an expiry
+--   P results             string  there for as long as any of them may be
 --   P done:ID             channel told when a task has ended
 --
 -- Times are microseconds since 1970 by the server's clock; a score holds them exactly until 2255.

@@ -126,6 +126,13 @@ local function fail(id, queue, failure, attempts, deliveries)
   tell_done(id)
 end
 
+local function keep_result(id, result, ttl)
+  redis.call('SET', P .. 'result:' .. id, result, 'PX', ttl)
+  if redis.call('PTTL', P .. 'results') < ttl then
+    redis.call('SET', P .. 'results', 1, 'PX', ttl)
+  end
+end
+
 local function apply(accepted, queues, ids, kinds, places)
   local succeeded, kept = {}, {}
   for _, index in ipairs(accepted) do
@@ -135,7 +142,7 @@ local function apply(accepted, queues, ids, kinds, places)
     elseif kind == 'keep' then
       succeeded[#succeeded + 1] = id
       kept[#kept + 1] = id
-      redis.call('SET', P .. 'result:' .. id, ARGV[at + 2], 'PX', ARGV[at + 1])
+      keep_result(id, ARGV[at + 2], tonumber(ARGV[at + 1]))
     elseif kind == 'retry' then
       retry(id, queue, tonumber(ARGV[at + 1]), ARGV[at + 2], ARGV[at + 3])
     elseif kind == 'fail' then
