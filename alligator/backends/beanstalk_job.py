@@ -159,7 +159,8 @@ def record(stats: Stats, data: bytes) -> Record:
     """Return all that is known about one task."""
     header, body = unpack(data)
     where = state(stats, header)
-    end = time.time() + stats.time_left
+    # Whole seconds, rounded down; no task may be ready before its time.
+    end = time.time() + stats.time_left + (where is State.DELAYED)
     return Record(
         queue=stats.tube,
         task_id=str(stats.job_id),

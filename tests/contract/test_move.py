@@ -260,6 +260,21 @@ def test_a_retrying_task_that_moves_is_due_there(client: Backend) -> None:
     assert record.attempts == 1
 
 
+def test_a_delayed_task_is_never_due_before_its_time_however_often_it_moves(
+    client: Backend,
+) -> None:
+    due = time.time() + 100
+    task_id = push(client, delay_until=due)
+
+    for number in range(4):
+        task_id = client.move(task_id, f"to-{number}") or ""
+
+    record = client.find(task_id)
+    assert record is not None
+    assert record.due is not None
+    assert record.due >= due - 0.01
+
+
 def test_nothing_is_lost_or_doubled_while_workers_take_what_moves(make_client: MakeClient) -> None:
     mover = make_client()
     names = [uuid.uuid4().hex.encode() for _ in range(300)]
