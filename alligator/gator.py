@@ -372,7 +372,9 @@ class Gator:
         return self.client.cancel_many(list(task_ids))
 
     def requeue(self, task_id: str) -> bool:
-        """Make a failed, delayed, retrying or blocked task ready now, as if it had never run.
+        """Make a failed, delayed, retrying or blocked task ready now, with no attempt counted.
+
+        It keeps its failures, and the retries that it has left.
 
         Returns:
             False when the broker does not have it.

@@ -40,10 +40,11 @@ VERB = Verb(
 def command(session: Session, /, **options: Any) -> int:
     """Have failed tasks run once more.
 
-    They go to the tail of their queue, ready now, with no attempt counted; their failures are kept.
-    Delayed, retrying and blocked ones do so too, by id or when --state names their state; one that
-    is waiting already keeps its place. Prints the ids, or for a selection how many matched, were
-    retried (changed) or left alone (skipped).
+    They go to the tail of their queue, ready now, with no attempt counted; their failures are kept,
+    and the retries that they have left: one that has used them up is tried once. Delayed, retrying
+    and blocked ones do so too, by id or when --state names their state; one that is waiting already
+    keeps its place. Prints the ids, or for a selection how many matched, were retried (changed) or
+    left alone (skipped).
     """
     client = open_client(session)
 
