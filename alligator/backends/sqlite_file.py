@@ -68,6 +68,7 @@ class QueueFile:
         self._timeout = timeout
         self._mutex = threading.RLock()
         self._lock = WriteLock(self.path + "-lock", self.path)
+        self._holds_lock = False
         self._connection: PatientConnection | None = None
         self._inode = 0
         self._pid = os.getpid()
@@ -146,7 +147,13 @@ class QueueFile:
 
     @contextmanager
     def _locked(self, timeout: float | None = None) -> Iterator[None]:
+        if self._holds_lock:
+            raise BrokerRefused(
+                f"{self._shown}: a signal handler came here in the middle of another call, and "
+                "changed nothing; have it set a flag, and go on from there when that call has ended"
+            )
         seconds = self._timeout if timeout is None else timeout
+        self._holds_lock = True
         try:
             if not self._lock.acquire(seconds):
                 raise BrokerUnreachable(
@@ -156,6 +163,7 @@ class QueueFile:
             yield
         finally:
             self._lock.release()
+            self._holds_lock = False
 
     def _connected(self) -> sqlite3.Connection:
         if self._connection is not None:
@@ -163,6 +171,7 @@ class QueueFile:
                 # Forked past Python's fork hooks (see _before_fork), by an embedding server. Left
                 # open, it would make SQLite believe that this process holds its parent's locks.
                 self._lock.close()  # without release: it is the parent's
+                self._holds_lock = False
                 self.close()
             elif self._inode != _inode(self.path):
                 self.close()  # the file was removed or replaced: writing to it would be in vain

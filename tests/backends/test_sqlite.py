@@ -579,6 +579,23 @@ def test_a_writer_that_never_ends_is_a_time_out_that_changes_nothing(
     impatient.close()
 
 
+def test_a_call_from_a_signal_handler_in_the_middle_of_another_is_refused(
+    client: Client, sqlite_dsn: str
+) -> None:
+    push(client)
+    other = Client(f"{sqlite_dsn}?timeout=0.05")
+
+    with client._file.writing():
+        with pytest.raises(BrokerRefused, match="a signal handler came here in the middle"):
+            push(client)
+        with pytest.raises(BrokerUnreachable, match="changed nothing"):  # the lock is held yet
+            push(other)
+
+    push(client)
+    assert client.len("all") == 2
+    other.close()
+
+
 def test_another_program_that_keeps_the_file_locked_is_blamed(path: Path, sqlite_dsn: str) -> None:
     client = Client(f"{sqlite_dsn}?timeout=0.05")
     client.ping()
