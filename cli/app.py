@@ -11,6 +11,7 @@ import click
 
 from . import guard, starting
 from .options import global_options, without_variable, write_examples, write_options
+from .output import tell
 from .session import Session
 from .suggest import did_you_mean
 
@@ -179,6 +180,6 @@ def app(ctx: click.Context) -> int:
     """Queue calls of Python functions, look after them, and run workers."""
     ctx.ensure_object(Session)
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help(), err=True)
+        tell(ctx.get_help())
         return 2
     return os.EX_OK

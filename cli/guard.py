@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Any
 
 import click
 
 from . import errors
-from .output import flush, is_terminal, reader_left, wants_color
+from .output import flush, is_terminal, reader_left, tell, wants_color
 from .session import Session
 
 
@@ -35,7 +34,7 @@ def run(app: click.Group, args: Sequence[str] | None = None, **_extra: Any) -> i
         code = code if reader_left() else _tell(error, session, arguments)
     except BaseException as error:
         code = _tell(error, session, arguments)
-    _let_go_of_stdout()
+    _let_go_of_streams()
     return code
 
 
@@ -62,17 +61,17 @@ def _tell(error: BaseException, session: Session, arguments: list[str]) -> int:
         text = click.style("Error:", fg="red", bold=True) + text[len("Error:") :]
     if isinstance(error, KeyboardInterrupt | click.Abort) and is_terminal(sys.stderr):
         text = f"\n{text}"  # the terminal has shown ^C, or a prompt, on this line
-    with suppress(OSError):  # when nobody hears us, the exit code still speaks
-        click.echo(text, err=True, color=True)
+    tell(text, color=True)
     return errors.exit_code_of(error)
 
 
-def _let_go_of_stdout() -> None:
+def _let_go_of_streams() -> None:
     """Write out what is left. The interpreter does so again at its end and would complain, and
-    change the exit code, about a stdout that takes nothing."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+    change the exit code, about a stream that takes nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)

@@ -8,7 +8,7 @@ import os
 import select
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import IO, Any
 
@@ -75,7 +75,7 @@ class Output:
     def note(self, text: str) -> None:
         """Say something to the person at the terminal, unless they asked for quiet."""
         if not self.quiet:
-            click.echo(text, err=True)
+            tell(text)
 
     def line(self, text: str) -> None:
         """Write one line of output as it is."""
@@ -242,6 +242,17 @@ def flush() -> None:
     """Have stdout pass on what it holds back; raises as `write` does."""
     with _printing():
         sys.stdout.flush()
+
+
+def tell(text: str, color: bool | None = None) -> None:
+    """Write a message to stderr. When nobody can hear it, that changes nothing: what was to be done
+    is done, and the exit code still speaks.
+
+    Args:
+        color: None leaves colours out unless a terminal shows them.
+    """
+    with suppress(OSError):
+        click.echo(text, err=True, color=color)
 
 
 def reader_left() -> bool:

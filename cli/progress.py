@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from .output import is_terminal
 
@@ -70,8 +71,7 @@ class Meter:
             return
         self._shown = now
         text = self._text(done, part, measured is not None, now - self._began)
-        sys.stderr.write(f"\r\033[K{text}")
-        sys.stderr.flush()
+        _draw(text)
 
     def _text(self, done: int, part: int, converted: bool, seconds: float) -> str:
         assert self._first is not None
@@ -94,9 +94,15 @@ class Meter:
     def clear(self) -> None:
         """Leave the line to others."""
         if self._watched and self._shown:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
+            _draw("")
             self._shown = 0.0
+
+
+def _draw(text: str) -> None:
+    """Begin the line anew. A terminal that is gone does not end what it watched."""
+    with suppress(OSError):
+        sys.stderr.write(f"\r\033[K{text}")
+        sys.stderr.flush()
 
 
 def _bar(part: float, room: int) -> str:

@@ -13,6 +13,7 @@ import click
 import pytest
 
 from alligator import exceptions
+from alligator.backends.base import State
 from alligator_cli import errors
 
 from ..servers import eventually
@@ -168,12 +169,14 @@ def test_ctrl_c_at_a_terminal_starts_a_line_of_its_own(cli: Cli) -> None:
     assert shown == "\nError: interrupted\nNo longer waiting; task w stays queued.\n"
 
 
-def _unread(cli: Cli, *args: str) -> subprocess.CompletedProcess[str]:
+def _unread(
+    cli: Cli, *args: str, stderr: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
     """Run gator with a stdout that nobody reads any more."""
     reading, writing = os.pipe()
     os.close(reading)
     try:
-        return cli.process(*args, capture_output=False, stdout=writing, stderr=subprocess.PIPE)
+        return cli.process(*args, capture_output=False, stdout=writing, stderr=stderr)
     finally:
         os.close(writing)
 
@@ -311,6 +314,39 @@ class TestClosedPipe:
         assert told(*drop, "--state", "failed", "--yes").endswith("\nNone was removed.")
         for form in ("csv", "tsv", "table"):
             assert told("peek", "--format", form) == ""
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+class TestUnheard:
+    """What is said on stderr changes nothing when nobody can hear it."""
+
+    def test_a_full_stderr_changes_neither_what_is_done_nor_the_code(
+        self, cli: Cli, given: Given, unbuffered: str
+    ) -> None:
+        cli.env["PYTHONUNBUFFERED"] = unbuffered
+
+        def unheard(code: int, *args: str) -> str:
+            with open("/dev/full", "w") as full:
+                done = cli.process(*args, capture_output=False, stdout=subprocess.PIPE, stderr=full)
+            assert done.returncode == code
+            return str(done.stdout)
+
+        unheard(0, "pause", "one", "two")
+        assert given.client.paused() == ["one", "two"]
+        (first, again) = (unheard(0, "push", "shop.add", "--unique", "k") for _ in range(2))
+        assert first == again != ""
+        assert unheard(0, "health", "-q", "al").startswith("broker\ttrue\t")
+        unheard(4, "show", "nosuch")
+        unheard(2)
+
+    def test_a_pipe_that_takes_both_streams_and_is_closed_hides_no_failure(
+        self, cli: Cli, given: Given, unbuffered: str
+    ) -> None:
+        cli.env["PYTHONUNBUFFERED"] = unbuffered
+        push = ("push", "shop.add", "--depends-on", "nosuch", "--id", "a")
+        assert _unread(cli, *push, stderr=subprocess.STDOUT).returncode == 0
+        assert given.states() == {"a": State.WAITING}
+        assert _unread(cli, "show", "nosuch", stderr=subprocess.STDOUT).returncode == 4
 
 
 def test_a_closed_stdout_does_not_become_the_database(cli: Cli, folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import re
 import sys
@@ -159,6 +160,23 @@ def test_it_is_drawn_no_more_than_a_few_times_a_second(monkeypatch: pytest.Monke
             break
     took = time.monotonic() - began
     assert 1 < terminal.getvalue().count(ANEW) <= took / PAUSE + 1
+
+
+class Gone(Terminal):
+    """A terminal that was closed."""
+
+    def write(self, text: str) -> int:
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_a_terminal_that_is_gone_does_not_end_what_it_watched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys, "stderr", Gone())
+    monkeypatch.setenv("TERM", "xterm")
+    meter = Meter("tasks")
+    meter.at(1)
+    meter.clear()
 
 
 def test_nobody_counts_where_nobody_watches() -> None:
