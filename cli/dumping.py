@@ -113,7 +113,8 @@ def restored(
     if body is not None:
         entry = entry._replace(body=gator.seal(entry.task_id, body, queue))
     if failures:
-        entry = entry._replace(delay_until=FAR, depends_on=())
+        # A failed task holds no key: one that was pushed with it would keep others away.
+        entry = entry._replace(delay_until=FAR, depends_on=(), unique=None)
     return entry, failures
 
 

@@ -53,8 +53,9 @@ def command(
     """Bring back tasks that dump, or drop --backup, wrote.
 
     With their ids, due times, priorities, unique keys and dependencies; they count as pushed now.
-    Failed ones go to the failed set with their failures; retrying and running ones are tried anew,
-    with no attempt counted. A task that is held already stays as it is. - is standard input.
+    Failed ones go to the failed set with their failures and without a unique key, which they do not
+    hold; retrying and running ones are tried anew, with no attempt counted. A task that is held
+    already stays as it is. - is standard input.
     """
     source = Source(path, skip_invalid, None, rate, print_ids, dry_run, restore=True)
     return push_lines(session, open_gator(session, queue), source)

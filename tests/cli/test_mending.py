@@ -301,6 +301,17 @@ class TestDumpAndLoad:
             f"E: {number}" for number in range(tries - kept + 1, tries + 1)
         ]
 
+    def test_failed_tasks_keep_no_other_of_their_unique_key_from_coming_back(
+        self, cli: Cli, redis_cli: Cli
+    ) -> None:
+        keyed = '{"task":"shop.add","unique":"k","id":"%s","state":"%s"}\n'
+        lines = keyed % ("a", "failed") + keyed % ("b", "failed") + keyed % ("c", "waiting")
+        for one in (cli, redis_cli):
+            loaded = json.loads(one.ok("load", "-", input=lines))
+            assert (loaded["queued"], loaded["already"]) == (3, 0)
+            found = {row["id"]: (row["state"], row.get("unique")) for row in one.json("dump")}
+            assert found == {"a": ("failed", None), "b": ("failed", None), "c": ("waiting", "k")}
+
     @pytest.mark.parametrize("between", [0, 1100])
     def test_dependencies_come_back_in_any_order_of_lines(
         self, cli: Cli, redis_cli: Cli, given: Given, between: int
