@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import sys
 import time
 from typing import Any
 
@@ -121,14 +122,35 @@ def restored(
 def _failures(fields: dict[str, Any]) -> list[Failure]:
     if fields.get("state") != State.FAILED.value:
         return []
-    given = fields.get("failures") or []
-    if not isinstance(given, list):
+    given = fields.get("failures")
+    if not isinstance(given, list | None):
         raise ValueError("failures is not an array")
-    try:
-        failures = [Failure(**each) for each in given]
-    except TypeError as error:
-        raise ValueError(f"failures: {error}") from error
+    failures = [_failure(each, number) for number, each in enumerate(given or (), 1)]
     return failures or [Failure("its error is not known", "", 0.0, "")]
+
+
+def _failure(given: object, number: int) -> Failure:
+    """Return a try that failed.
+
+    Args:
+        number: which of the task's it is, from 1.
+
+    Raises:
+        ValueError: a broker could not keep it, or not show it again.
+    """
+    match given:
+        case {
+            "error": str(error),
+            "traceback": str(traceback),
+            "at": int() | float() as at,
+            "worker": str(worker),
+            **others,
+        } if not (others or isinstance(at, bool)) and abs(at) <= sys.float_info.max:
+            return Failure(error, traceback, at, worker)
+    raise ValueError(
+        f"failures: number {number} is not an object of error, traceback and worker, which are "
+        "text, and at, a Unix time"
+    )
 
 
 def fail_again(client: Backend, task_id: str, failures: list[Failure]) -> None:

@@ -375,11 +375,38 @@ class TestDumpAndLoad:
         cli.ok("push", "--from", "-", input=dumped)
         assert given.states() == {"a": State.WAITING}
 
-    def test_a_bad_line(self, cli: Cli) -> None:
-        text = '{"task":"a.b","state":"failed","failures":[{"x":1}]}'
-        result = cli("load", "-", input=text)
+    @pytest.mark.parametrize(
+        "wrong",
+        [
+            '"a"',
+            "{}",
+            '{"error":1,"traceback":"","at":1,"worker":""}',
+            '{"error":"","traceback":2,"at":1,"worker":""}',
+            '{"error":"","traceback":"","at":1,"worker":null}',
+            '{"error":"","traceback":"","at":1,"worker":"","x":1}',
+            *(
+                f'{{"error":"","traceback":"","at":{at},"worker":""}}'
+                for at in ('"1"', "true", "1e999", "1" * 400)
+            ),
+        ],
+    )
+    def test_failures_that_are_none_are_refused(self, cli: Cli, given: Given, wrong: str) -> None:
+        right = '{"error":"","traceback":"","at":1,"worker":""}'
+        line = f'{{"task":"a.b","state":"failed","failures":[{right},{wrong}]}}'
+        result = cli("load", "-", input=line)
         assert result.exit_code == 2
-        assert "line 1: failures" in result.stderr
+        assert result.stderr.startswith(
+            "Error: line 1: failures: number 2 is not an object of error, traceback and worker, "
+            "which are text, and at, a Unix time\n"
+        )
+        assert given.states() == {}
+
+    @pytest.mark.parametrize("wrong", ['"a"', "{}", "0"])
+    def test_failures_that_are_no_array_are_refused(self, cli: Cli, wrong: str) -> None:
+        line = f'{{"task":"a.b","state":"failed","failures":{wrong}}}'
+        result = cli("load", "-", input=line)
+        assert result.exit_code == 2
+        assert "line 1: failures is not an array\n" in result.stderr
 
     def test_nothing_to_dump(self, cli: Cli) -> None:
         result = cli("dump")
