@@ -97,10 +97,10 @@ def _push(
         else:
             send_all(_same(batches, note, source), sender, pace)
     except BadLine as error:
-        error.hint = _once_mended(source, sender.done, error.number)
+        error.hint = _once_mended(source, sender, error.number)
         raise
     except BaseException as error:
-        error.add_note(_how_to_go_on(source, sender.done))
+        error.add_note(_how_to_go_on(source, sender))
         raise
     finally:
         meter.clear()
@@ -182,40 +182,58 @@ def _checked(done: Progress, batch: Batch) -> Progress:
     return Progress(lines=batch.last, crc=batch.crc, invalid=done.invalid + batch.invalid)
 
 
-def _how_to_go_on(source: Source, done: Progress) -> str:
+def _how_to_go_on(source: Source, sender: Sender) -> str:
     if source.dry_run:
         return ""
+    done, so_far = sender.done, _so_far(source, sender)
     if not done.lines and source.checkpoint is None:
         goes_on = " The same command goes on with the rest." if _dealt_with(done) else ""
-        return _so_far(done) + goes_on
+        return so_far + goes_on
     if source.checkpoint is not None:
-        return f"{_so_far(done)} The same command goes on from there."
+        return f"{so_far} The same command goes on from there."
     if source.path == "-":
-        return f"{_so_far(done)} Go on with what comes after them, or use --checkpoint."
-    return f"{_so_far(done)} Go on, with the same options: {_rest(source, done)}"
+        return f"{so_far} Go on with what comes after them, or use --checkpoint."
+    return f"{so_far} Go on, with the same options: {_rest(source, done)}"
 
 
-def _once_mended(source: Source, done: Progress, number: int) -> str:
+def _once_mended(source: Source, sender: Sender, number: int) -> str:
     """Say how to go on after a bad line."""
     mend = f"Mend line {number}"
     skip = "--skip-invalid passes over bad lines."
     if source.dry_run:
         return f"{mend}; {skip}"
+    done, so_far = sender.done, _so_far(source, sender)
     if source.checkpoint is not None or not done.lines:
-        return f"{_so_far(done)} {mend}, and the same command goes on from there; {skip}"
+        return f"{so_far} {mend}, and the same command goes on from there; {skip}"
     if source.path == "-":
-        return f"{_so_far(done)} {mend}, and go on with what comes after them; {skip}"
+        return f"{so_far} {mend}, and go on with what comes after them; {skip}"
     go_on = f"and go on, with the same options: {_rest(source, done)}"
-    return f"{_so_far(done)} {mend}, {go_on}\n{skip}"
+    return f"{so_far} {mend}, {go_on}\n{skip}"
 
 
-def _so_far(done: Progress) -> str:
-    if not done.lines and _dealt_with(done):
+def _so_far(source: Source, sender: Sender) -> str:
+    done = sender.done
+    if done.lines:
+        said = f"The tasks of lines 1 to {done.lines} are queued."
+    elif _dealt_with(done):
         # A load keeps back the first line, and sends others before it.
-        return f"{tasks(_dealt_with(done))} queued so far."
-    if not done.lines:
-        return "None is queued."
-    return f"The tasks of lines 1 to {done.lines} are queued."
+        said = f"{tasks(_dealt_with(done))} queued so far."
+    else:
+        said = "" if sender.unsure else "None is queued."
+    return f"{said} {_doubt(source, sender)}".strip() if sender.unsure else said
+
+
+def _doubt(source: Source, sender: Sender) -> str:
+    """Say that more may be queued than is known, and what it comes to when that is pushed again."""
+    maybe = (
+        "Some of the next lines may be queued too" if sender.done.lines else "Some may be queued"
+    )
+    if source.checkpoint is not None:
+        return f"{maybe}."
+    if not sender.own_ids:
+        return f"{maybe}: pushed again, they are there twice."
+    none = "" if source.restore else "; with --checkpoint there are none"
+    return f"{maybe}: pushed again, those without an id of their own make doubles{none}."
 
 
 def _dealt_with(done: Progress) -> int:

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
-from alligator.backends.base import Entry, Receipt, State
+from alligator.backends.base import Capability, Entry, Receipt, State
+from alligator.exceptions import BrokerUnreachable
 from alligator.gator import Gator
 from alligator.tasks import Task
 from alligator.utils import DottedPath
@@ -27,7 +28,11 @@ _NOTHING = DottedPath("builtins", "bool")
 
 
 class Sender:
-    """Pushes batch after batch and knows what is done."""
+    """Pushes batch after batch and knows what is done.
+
+    Attributes:
+        unsure: of the lines after those that are done, some may be queued all the same.
+    """
 
     def __init__(
         self,
@@ -53,11 +58,17 @@ class Sender:
         self._meter = meter
         self._absent = absent
         self._doubtful = note.sending
+        self.unsure = False
 
     @property
     def done(self) -> Progress:
         """What is known to be done."""
         return self._note.done
+
+    @property
+    def own_ids(self) -> bool:
+        """Whether the broker knows a task by the id of its line."""
+        return Capability.CUSTOM_IDS in self._client.capabilities
 
     def send(self, batch: Batch) -> None:
         """Push a batch; see `checkpoint` for the order of things."""
@@ -75,7 +86,12 @@ class Sender:
             if self._checkpoint:
                 markers.append(marker)
             entries = [entry for _, entry in placed]
-            receipts = self._push(queue, entries, marker, again)
+            try:
+                receipts = self._push(queue, entries, marker, again)
+            except BrokerUnreachable as error:
+                self.unsure |= error.maybe_done
+                raise
+            self.unsure = True
             sent.update(zip((place for place, _ in placed), receipts, strict=True))
         for place, failures in batch.failed.items():
             if sent[place].queued or self._left_unfailed(sent[place].task_id):
@@ -92,6 +108,7 @@ class Sender:
             invalid=done.invalid + batch.invalid,
             markers=markers,
         )
+        self.unsure = False
         self._meter.at(batch.last, batch.read)
         self._print([sent[place].task_id for place in sorted(sent)])
 

@@ -113,6 +113,75 @@ def test_gator_push_queues_once_though_answers_are_lost(
     assert [record.task_id for record in records] == [each.stdout.strip() for each in ran]
 
 
+LINE = '{"task":"shop.sell","args":["x","%d"]}\n'
+
+
+def load_that_loses_answers(dsn: str, folder: Path, proxy: Proxy) -> str:
+    """Push a line whose answer comes and one whose answer does not; return what is said of it."""
+    command = [sys.executable, "-m", "alligator", "push", "--from", "/dev/stdin", "--print-ids"]
+    with subprocess.Popen(
+        [*command, "--dsn", dsn],
+        cwd=ROOT,
+        env={**os.environ, "XDG_STATE_HOME": str(folder)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as load:
+        assert load.stdin
+        assert load.stdout
+        load.stdin.write(LINE % 1)
+        load.stdin.flush()
+        assert load.stdout.readline()
+        proxy.lose_every = 1
+        _, stderr = load.communicate(LINE % 2, timeout=60)
+    assert load.returncode == 69
+    return stderr
+
+
+def test_gator_push_from_warns_of_doubles_when_an_answer_was_lost(
+    lossy_dsn: str, redis_dsn: str, proxy: Proxy, gator_for: GatorFor, tmp_path: Path
+) -> None:
+    said = load_that_loses_answers(f"{lossy_dsn}&timeout=1", tmp_path, proxy)
+
+    assert names(gator_for(redis_dsn)) == ["1", "2"]
+    assert (
+        "The tasks of lines 1 to 1 are queued. Some of the next lines may be queued too: pushed "
+        "again, those without an id of their own make doubles; with --checkpoint there are none. "
+        "Go on, with the same options: tail -n +2 /dev/stdin | gator push --from -\n"
+    ) in said
+
+
+def test_gator_push_from_warns_that_beanstalkd_may_have_lines_twice(
+    beanstalkd: Server, gator_for: GatorFor, tmp_path: Path
+) -> None:
+    with proxied(beanstalkd.port) as proxy:
+        dsn = f"beanstalk://127.0.0.1:{proxy.port}"
+        said = load_that_loses_answers(dsn, tmp_path, proxy)
+
+    assert names(gator_for(beanstalkd.dsn)) == ["1", "2"]
+    assert "may be queued too: pushed again, they are there twice. Go on, with" in said
+
+
+def test_gator_push_from_does_not_say_that_none_is_queued_when_the_first_answer_was_lost(
+    beanstalkd: Server, gator_for: GatorFor, tmp_path: Path
+) -> None:
+    (tmp_path / "rows").write_text(LINE % 1)
+    with proxied(beanstalkd.port) as proxy:
+        proxy.lose_after = 1  # that to the push: the one before is to a new connection
+        load = subprocess.run(
+            [sys.executable, "-m", "alligator", "push", "--from", str(tmp_path / "rows")],
+            cwd=ROOT,
+            env={**os.environ, "GATOR_DSN": f"beanstalk://127.0.0.1:{proxy.port}"},
+            capture_output=True,
+            text=True,
+        )
+
+    assert names(gator_for(beanstalkd.dsn)) == ["1"]
+    assert load.returncode == 69
+    assert load.stderr.endswith("\nSome may be queued: pushed again, they are there twice.\n")
+
+
 def test_a_worker_whose_answers_are_lost_runs_each_task_once(
     lossy_dsn: str,
     redis_dsn: str,
