@@ -150,6 +150,9 @@ def _task(fields: dict[str, Any], task_id: str) -> Task:
         task = _Read(**call)
     except (AlligatorException, TypeError, ValueError) as error:
         raise _blamed(call, error) from error
+    if task.task_id in task.depends_on:
+        itself = f"task {task.task_id!r} depends on itself, and could never run; leave that out"
+        raise _BadField("depends_on", itself)
     return task.to_call(path, *args, **kwargs)
 
 
@@ -178,6 +181,12 @@ def _path(name: str, value: Any) -> DottedPath:
 def _text(name: str, value: Any) -> str:
     if not isinstance(value, str):
         raise _BadField(name, f"{name} {json.dumps(value)[:40]} is not text")
+    return value
+
+
+def _ids(name: str, value: Any) -> Any:
+    if not isinstance(value, str | list):
+        raise _BadField(name, f'{name} is neither an id nor an array of ids; write it like ["a"]')
     return value
 
 
@@ -232,7 +241,7 @@ OPTIONS: dict[str, tuple[str, Callable[[str, Any], Any]]] = {
     "backoff": ("backoff", _backoff),
     "priority": ("priority", _as_it_is),
     "unique": ("unique", _text),
-    "depends_on": ("depends_on", _as_it_is),
+    "depends_on": ("depends_on", _ids),
     "timeout": ("timeout", _worded(duration)),
     "result_ttl": ("result_ttl", _worded(duration)),
     "on_start": ("on_start", _path),

@@ -170,6 +170,19 @@ class TestBadLines:
             ('{"task":"a.b","delay":1,"at":2}', "delay and at: give one of the two"),
             ('{"task":"a.b","backoff":"exp:1s"}', "'exp:1s' is no backoff"),
             ('{"task":"a.b","depends_on":[1]}', "column 28: depends_on 1 is neither"),
+            (
+                '{"task":"a.b","depends_on":{"a":1}}',
+                "column 28: depends_on is neither an id nor an",
+            ),
+            ('{"task":"a.b","depends_on":5}', "column 28: depends_on is neither an id nor an"),
+            (
+                '{"task":"a.b","id":"x","depends_on":["y","x"]}',
+                "column 37: task 'x' depends on itself, and could never run; leave that out",
+            ),
+            (
+                '{"task":"a.b","id":"x","depends_on":"x"}',
+                "column 37: task 'x' depends on itself, and could never run; leave that out",
+            ),
             ('{"task":"a.b","priority":1001}', "line 2: priority 1001 is outside"),
             ('{"task":"a.b","id":""}', "line 2: task id '' has 0 characters"),
             ('{"task":"a.b","queue":5}', "line 2: queue name 5 is not a string"),
