@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from itertools import islice
-from typing import NoReturn
 
 import click
+from click.core import ParameterSource
 
 from alligator.backends.base import Record
 
 from ..broker import open_client
 from ..options import Command
+from ..output import reader_left
 from ..selection import (
     Filter,
     chosen_queues,
@@ -53,7 +54,7 @@ LOOK = 0.5
     help="How many at most; 0 is all.",
 )
 @click.option("--reverse", is_flag=True, help="From the other end: last in line first.")
-@click.option("--follow", is_flag=True, help="Go on: show tasks as they come into the states.")
+@click.option("--follow", is_flag=True, help="Go on: show all tasks as they come into the states.")
 @pass_session
 def command(
     session: Session,
@@ -76,10 +77,14 @@ def command(
     queues = chosen_queues(client, queue, all_queues)
     wanted = Filter(task, error, older_than)
     if follow:
+        source = click.get_current_context().get_parameter_source("limit")
         if reverse:
             raise click.UsageError("--follow and --reverse: give one of the two")
+        if limit and source is ParameterSource.COMMANDLINE:  # a variable is for other runs, too
+            raise click.UsageError("--follow and --limit: give one of the two; --follow has no end")
         states_shown = chosen_states(client, states)
         _follow(session, lambda: records(client, queues, states_shown, 0, False, wanted))
+        return
     most = limit + 1 if limit else 0  # one more, to know whether there are more
     found = records(client, queues, chosen_states(client, states), most, reverse, wanted)
     shown = islice(found, limit) if limit else found
@@ -92,10 +97,10 @@ def command(
         session.out.note(f"{limit} shown; --limit 0 shows all")
 
 
-def _follow(session: Session, listing: Callable[[], Iterator[Record]]) -> NoReturn:
-    """Show each task once in each state that it is seen in, for ever."""
+def _follow(session: Session, listing: Callable[[], Iterator[Record]]) -> None:
+    """Show each task once in each state that it is seen in, for as long as somebody reads it."""
     seen: set[tuple[str, str]] = set()
-    while True:
+    while not reader_left():
         listed = {(one.task_id, one.state.value): one for one in listing()}
         fresh = [row_of(one) for key, one in listed.items() if key not in seen]
         session.out.rows(fresh, TASK_COLUMNS)

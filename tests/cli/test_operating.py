@@ -542,6 +542,35 @@ def test_bench_measures_and_leaves_nothing(any_cli: Cli, given_any: Given) -> No
     assert given_any.client.queues(empty=True) == []
 
 
+def test_following_ends_with_its_reader_though_nothing_comes(cli: Cli, given: Given) -> None:
+    given.task("shop.add", task_id="a")
+    with cli.start("peek", "--follow", "--quiet", stdout=-1, stderr=-1) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == "a\n"
+        process.stdout.close()
+        assert process.wait(30) == 0
+        assert process.stderr.read() == ""
+
+
+@pytest.mark.parametrize("option", ["--limit 5", "--reverse"])
+def test_following_has_no_end_to_go_by(cli: Cli, option: str) -> None:
+    refused = cli.process("peek", "--follow", *option.split())
+    assert refused.returncode == 2
+    assert f"--follow and {option.split()[0]}: give one of the two" in refused.stderr
+
+
+def test_following_passes_over_a_limit_of_other_runs(cli: Cli, given: Given) -> None:
+    cli.env["GATOR_PEEK_LIMIT"] = "1"
+    for task_id in ("a", "b"):
+        given.task("shop.add", task_id=task_id)
+    with cli.start("peek", "--follow", "--quiet", stdout=-1) as process:
+        assert process.stdout
+        assert [process.stdout.readline() for _ in range(2)] == ["a\n", "b\n"]
+        process.stdout.close()
+        assert process.wait(30) == 0
+
+
 def test_following_shows_what_comes(cli: Cli, given: Given) -> None:
     given.task("shop.add", task_id="a")
     with cli.start("peek", "--follow", "--json", stdout=-1) as process:
