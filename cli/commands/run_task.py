@@ -12,7 +12,7 @@ from alligator.gator import Gator
 
 from ..broker import open_gator
 from ..completing import task_ids
-from ..errors import CliError
+from ..errors import CannotPrint, CliError
 from ..foreground import users_code
 from ..ids import begun
 from ..options import Command
@@ -58,7 +58,13 @@ def command(session: Session, task_id: str, force: bool) -> None:
         ) from task.error
     if task.error is not None:
         raise _failure(gator, task_id, task.error, task.status == RETRYING) from task.error
-    session.out.line(dump_result(task.result).decode())
+    try:
+        session.out.line(dump_result(task.result).decode())
+        session.out.flush()
+    except CannotPrint as error:
+        kept = f": gator result {arguments(task_id)}" if task.result_ttl else "; no result is kept."
+        error.hint = f"The task has succeeded all the same{kept}"
+        raise
 
 
 def _left_as(gator: Gator, task_id: str) -> str:

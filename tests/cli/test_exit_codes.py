@@ -312,6 +312,10 @@ class TestClosedPipe:
             told(*drop, "--yes") == f"{running}\n{FULL}\nOf 3 tasks, 2 were removed all the same."
         )
         assert told(*drop, "--state", "failed", "--yes").endswith("\nNone was removed.")
+        for ttl, kept in ((0, "; no result is kept."), (60, ": gator result ran")):
+            given.task("builtins.bool", task_id="ran", result_ttl=ttl)
+            assert told("run-task", "ran") == f"The task has succeeded all the same{kept}"
+        assert cli.ok("result", "ran") == "false\n"
         for form in ("csv", "tsv", "table"):
             assert told("peek", "--format", form) == ""
 
