@@ -297,7 +297,8 @@ def change(
 def _states(client: Backend, verb: Verb, choice: Choice) -> list[State]:
     known = chosen_states(client, choice.states)
     if choice.states:
-        return known
+        # What a retry lets wait would be found, and counted, once more among those that do.
+        return sorted(known, key=lambda state: state is not State.WAITING)
     return [state for state in known if state in verb.states]
 
 

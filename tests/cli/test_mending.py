@@ -100,6 +100,17 @@ class TestRetry:
             "1 task left alone: a worker is running it",
         }
 
+    def test_a_selection_counts_none_twice_that_waits_once_it_is_retried(
+        self, any_cli: Cli, given_any: Given
+    ) -> None:
+        given_any.task("shop.add")
+        for number in range(600):  # more than a batch
+            given_any.task("shop.add", number, delay_by=600)
+        states = ("--state", "delayed", "--state", "waiting")
+        result = any_cli("retry", *states, "--yes")
+        assert counts(result.stdout) == (601, 600, 0, 1)
+        assert result.stderr == "1 task left alone: waiting already\n"
+
     def test_a_rate_is_kept(self, cli: Cli, given: Given) -> None:
         ids = "".join(given.failed(given.task("shop.boom")) + "\n" for _ in range(30))
         began = time.monotonic()
