@@ -120,7 +120,10 @@ def restored(
 
 
 def _failures(fields: dict[str, Any]) -> list[Failure]:
-    if fields.get("state") != State.FAILED.value:
+    state = fields.get("state", State.WAITING)
+    if state not in list(State):
+        raise ValueError(f"state {state!r} is none of {', '.join(State)}")
+    if state != State.FAILED:
         return []
     given = fields.get("failures")
     if not isinstance(given, list | None):

@@ -419,6 +419,13 @@ class TestDumpAndLoad:
         assert result.exit_code == 2
         assert "line 1: failures is not an array\n" in result.stderr
 
+    @pytest.mark.parametrize("wrong", ['"Failed"', "null", '["failed"]'])
+    def test_a_state_that_there_is_not_is_refused(self, cli: Cli, given: Given, wrong: str) -> None:
+        result = cli("load", "-", input=f'{{"task":"a.b","state":{wrong}}}')
+        assert result.exit_code == 2
+        assert "is none of waiting, delayed, retrying, blocked, running, failed\n" in result.stderr
+        assert given.states() == {}
+
     def test_nothing_to_dump(self, cli: Cli) -> None:
         result = cli("dump")
         assert (result.exit_code, result.stdout) == (0, "")
