@@ -70,6 +70,7 @@ class Live(App[Exception | None]):
         self._where, self._every, self._secrets = where, every, secrets
         self._looker, self._line = Looker(gator.client), Line()
         self._queue, self._state, self._text = queue, State.FAILED, ""
+        self._shown: Sight | None = None  # what the rows of tasks are; None while they are none
         self._again = asyncio.Event()
         self._overall = True
         self._note = self._trouble = ""
@@ -114,10 +115,8 @@ class Live(App[Exception | None]):
         rows, workers = overview
         if self._queue is None and rows:
             self._queue = str(max(rows, key=lambda row: row["failed"])["queue"])
-        queues = self.query_one("#queues", Listing)
-        queues.fill(rows, self._queue)
-        # A key may have moved the cursor, and the word of that be on its way yet.
-        self._go_to(queues.key)
+        self.query_one("#queues", Listing).fill(rows, self._queue)
+        self._follow()
         self.query_one("#where", Heading).show(time.strftime("%H:%M:%S"))
         listing = self.query_one("#workers", Listing)
         listing.display = bool(workers)
@@ -130,8 +129,10 @@ class Live(App[Exception | None]):
                 "#at_work", f"workers: {len(workers)}" + (f", {stale} stale" if stale else "")
             )
 
-    def _go_to(self, queue: str | None) -> None:
-        """Have the tasks of another queue in sight: of the one under the cursor."""
+    def _follow(self) -> None:
+        """Have the tasks of the queue under the cursor in sight: a key may have moved it, and
+        Textual's word of that be on its way yet."""
+        queue = self.query_one("#queues", Listing).key
         if queue is not None and queue != self._queue:
             self._queue = queue
             self._look_elsewhere()
@@ -140,6 +141,7 @@ class Live(App[Exception | None]):
         sight, rows, looked_at, more = tasks
         if sight != self._sight:
             return  # another look is on its way
+        self._shown = sight
         self._tasks.fill(rows)
         first = "newest" if sight.state is State.FAILED else "first"
         among = f"the {first} {looked_at}" if more else str(looked_at)
@@ -207,6 +209,7 @@ class Live(App[Exception | None]):
     def _look_elsewhere(self) -> None:
         """Look at other tasks; what was in sight is gone at once, however slow the broker is."""
         if sight := self._sight:
+            self._shown = None
             self._tasks.fill(())
             self._say_sight(sight, "")
         self._look_again(overall=False)

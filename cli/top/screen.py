@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import ClassVar
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, ClassVar
 
 from textual import work
 from textual.binding import Binding
@@ -21,6 +21,7 @@ from .dialogs import Question, Reading, shortened
 from .layout import HELP
 from .listing import Listing
 from .live import Live
+from .looks import Sight
 
 #: The Textual workers of keys that mend.
 MENDING = "mending"
@@ -52,7 +53,7 @@ class Top(Live):
         """Go to another queue."""
         listing = event.data_table
         if isinstance(listing, Listing) and listing.id == "queues":
-            self._go_to(listing.key)
+            self._follow()
 
     def action_other_queue(self, step: int) -> None:
         """Go to the queue before or after this one."""
@@ -60,6 +61,7 @@ class Top(Live):
         at = listing.cursor_row + step
         if 0 <= at < len(listing.rows_shown):
             listing.move_cursor(row=at)
+            self._follow()
 
     def action_next_state(self, step: int) -> None:
         """Show tasks in another state, of those that the broker knows."""
@@ -134,29 +136,48 @@ class Top(Live):
 
     # -- keys that mend ---------------------------------------------------------------------------
 
-    @work(group=MENDING)
-    async def action_retry(self) -> None:
-        """Have the task under the cursor run once more."""
-        if task_id := self._tasks.key:
-            await self._do(lambda: deeds.retry_one(self._client, task_id))
+    def _chosen(self) -> tuple[Sight | None, str | None]:
+        """Return what is in sight, and the task under the cursor; None for the task while the rows
+        are not yet those of the queue, the state and the text that were chosen last."""
+        self._follow()
+        return self._sight, self._tasks.key if self._shown == self._sight else None
 
-    @work(group=MENDING)
-    async def action_cancel(self) -> None:
+    def _chosen_task(self) -> str | None:
+        """Return the task under the cursor; None, and a word about it, where there is none."""
+        sight, task_id = self._chosen()
+        if task_id is None:
+            early = self._shown != sight
+            why = "the tasks were not in sight yet" if early else "there was no task"
+            self._tell(f"nothing done: {why}")
+        return task_id
+
+    def _mend(self, deed: Coroutine[Any, Any, None]) -> None:
+        # What the deed is about was read when its key was pressed: a key right behind it may
+        # choose something else before this worker begins.
+        self.run_worker(deed, group=MENDING)
+
+    def action_retry(self) -> None:
+        """Have the task under the cursor run once more."""
+        if task_id := self._chosen_task():
+            self._mend(self._do(lambda: deeds.retry_one(self._client, task_id)))
+
+    def action_cancel(self) -> None:
         """Take the task under the cursor off its queue."""
-        if task_id := self._tasks.key:
-            await self._cancel(task_id)
+        if task_id := self._chosen_task():
+            self._mend(self._cancel(task_id))
 
     async def _cancel(self, task_id: str) -> None:
         text = f"Take task {task_id} off its queue for good?"
         if await self._answer(text, {"y": "yes"}):
             await self._do(lambda: deeds.cancel_one(self._client, task_id))
 
-    @work(group=MENDING)
-    async def action_drop(self) -> None:
+    def action_drop(self) -> None:
         """Remove the task under the cursor, or all that are in sight without the filter."""
-        sight, task_id = self._sight, self._tasks.key
-        if sight is None:
-            return
+        sight, task_id = self._chosen()
+        if sight is not None:
+            self._mend(self._drop(sight, task_id))
+
+    async def _drop(self, sight: Sight, task_id: str | None) -> None:
         if sight.state is State.RUNNING:
             self._tell(UNDROPPABLE)
             return
@@ -179,11 +200,11 @@ class Top(Live):
         elif answer == "o" and task_id:
             await self._do(lambda: deeds.cancel_one(self._client, task_id))
 
-    @work(group=MENDING)
-    async def action_pause(self) -> None:
+    def action_pause(self) -> None:
         """Pause the queue, or resume it."""
-        if queue := self._queue:
-            await self._do(lambda: deeds.toggle_pause(self._client, queue))
+        sight, _ = self._chosen()
+        if sight is not None:
+            self._mend(self._do(lambda: deeds.toggle_pause(self._client, sight.queue)))
 
     async def _answer(self, text: str, choices: Mapping[str, str]) -> str | None:
         return await self.push_screen_wait(Question(text, choices))

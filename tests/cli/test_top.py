@@ -25,6 +25,7 @@ from alligator.gator import Gator
 from alligator_cli.queue_rows import Rates
 from alligator_cli.top.dialogs import MOST_CHARACTERS, MOST_LINES, shortened
 from alligator_cli.top.layout import HELP
+from alligator_cli.top.listing import Listing
 from alligator_cli.top.screen import Top
 
 from ..servers import eventually, redis_server
@@ -242,6 +243,34 @@ class TestChoosing:
             await person.sees("failed tasks of queue 'mail': 1", "in-mail")
 
         look(cli.dsn, does)
+
+    def test_a_key_right_behind_one_that_chooses_acts_on_what_that_chose(
+        self, cli: Cli, given: Given
+    ) -> None:
+        for queue in ("all", "mail"):
+            given.failed(given.task("shop.boom", task_id=f"in-{queue}", queue=queue))
+
+        async def does(person: Person) -> None:
+            await person.sees("in-all")
+            top, queues = person.top, person.top.query_one("#queues", Listing)
+            top.action_other_queue(1)  # and before Textual has told that the cursor moved:
+            top.action_retry()
+            await person.sees("nothing done: the tasks were not in sight yet", "in-mail")
+            top.action_retry()
+            top.action_other_queue(-1)
+            await person.sees("task in-mail retried", "in-all")
+            queues.action_cursor_down()
+            top.action_cancel()
+            await person.sees("nothing done", "failed tasks of queue 'mail': 0")
+            await person.press("c")
+            await person.sees("nothing done: there was no task")
+            queues.action_cursor_up()
+            top.action_pause()
+            await person.sees("queue 'all' is paused")
+
+        look(cli.dsn, does)
+        assert given.states() == {"in-all": State.FAILED, "in-mail": State.WAITING}
+        assert given.client.paused() == ["all"]
 
     def test_the_cursor_stays_with_its_row(self, cli: Cli, given: Given) -> None:
         given.failed(given.task("shop.boom", task_id="older", queue="mail"))
