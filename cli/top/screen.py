@@ -16,12 +16,16 @@ from ..commands.drop import UNDROPPABLE, question
 from ..commands.show import details
 from ..errors import INTERRUPTED
 from ..selection import chosen_states
+from ..tables import shortened as in_short
 from . import deeds
 from .dialogs import Question, Reading, shortened
 from .layout import HELP
 from .listing import Listing
 from .live import Live
 from .looks import Sight
+
+#: Characters of an id that have room in a question: all of a UUID.
+UUID = 36
 
 #: The Textual workers of keys that mend.
 MENDING = "mending"
@@ -86,13 +90,17 @@ class Top(Live):
     def action_unfilter(self) -> None:
         """Show tasks whatever their text."""
         self._filter.clear()
-        self._text = ""
+        self._show_with("")
         self._leave_filter()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Show tasks that have the text, as it is typed."""
-        self._text = event.value
-        self._look_again(overall=False)
+        self._show_with(event.value)
+
+    def _show_with(self, text: str) -> None:
+        if text != self._text:
+            self._text = text
+            self._look_again(overall=False)
 
     def on_input_submitted(self) -> None:
         """Keep the text."""
@@ -189,7 +197,8 @@ class Top(Live):
             self._tell(f"no {sight.state} task in queue {sight.queue!r}")
             return
         self._tell("")
-        choices = {"o": "only the one under the cursor"} if task_id else {}
+        # By its id: the rows may have changed since the key was pressed.
+        choices = {"o": f"only task {in_short(task_id, UUID)}"} if task_id else {}
         choices["a"] = f"all {count:,}"
         text = question(count, sight.state.value, [sight.queue])
         if sight.text:

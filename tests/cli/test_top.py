@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from textual.events import Key
+from textual.widgets import Input
 
 from alligator.backends.base import Counts, State
 from alligator.backends.locmem_backend import Client as LocmemClient
@@ -330,6 +331,22 @@ class TestChoosing:
 
         look(cli.dsn, does)
 
+    def test_rows_from_before_a_filter_are_not_mended(self, cli: Cli, given: Given) -> None:
+        given.failed(given.task("shop.boom", task_id="1"))
+
+        async def does(person: Person) -> None:
+            await person.sees("failed tasks of queue 'all': 1")
+            top = person.top
+            top.on_input_changed(Input.Changed(top._filter, "late"))
+            top.action_retry()
+            await person.sees("nothing done", "0 of 1 with 'late'")
+            top.action_unfilter()
+            top.action_retry()
+            await person.sees("nothing done", "failed tasks of queue 'all': 1")
+
+        look(cli.dsn, does)
+        assert given.states() == {"1": State.FAILED}
+
     def test_letters_of_a_filter_mend_nothing(self, cli: Cli, given: Given) -> None:
         given.failed(given.task("shop.boom", task_id="1"))
 
@@ -488,7 +505,7 @@ class TestMending:
             await person.press("d")
             await person.sees("Remove 3 failed tasks of queue 'all' for good?", "a all 3")
             await person.press("escape", "d")
-            await person.sees("o only the one under the cursor")
+            await person.sees(f"o only task {person.top._tasks.key}")
             await person.press("o")
             await person.sees("failed tasks of queue 'all': 2", "canceled")
             await person.press("d")
@@ -501,6 +518,26 @@ class TestMending:
         look(any_cli.dsn, does, queue="all")
         assert given_any.states() == {kept: State.WAITING, other: State.FAILED}
 
+    def test_drop_names_the_task_that_was_under_the_cursor(self, cli: Cli, given: Given) -> None:
+        long = "y" * 200
+        for task_id, error in (("x", "ValueError: no"), (long, "TimeoutError: late")):
+            given.failed(given.task("shop.boom", task_id=task_id), error)
+
+        async def does(person: Person) -> None:
+            await person.sees("failed tasks of queue 'all': 2")
+            top = person.top
+            await person.press("down")
+            top.action_drop()
+            top.on_input_changed(Input.Changed(top._filter, "late"))  # before the question is there
+            await person.sees("o only task x")
+            await person.press("o")
+            await person.sees("task x canceled", "1 of 1 with 'late'")
+            await person.press("d")
+            await person.sees(f"o only task {'y' * 17}…")
+
+        look(cli.dsn, does)
+        assert given.states() == {long: State.FAILED}
+
     def test_drop_says_that_a_filter_spares_none(self, cli: Cli, given: Given) -> None:
         given.failed(given.task("shop.boom"))
 
@@ -508,7 +545,7 @@ class TestMending:
             await person.sees("failed tasks of queue 'all': 1")
             await person.press("slash", "x", "enter", "d")
             await person.sees("With those that the filter hides.", "a all 1")
-            assert "only the one" not in person.screen()
+            assert "only task" not in person.screen()
 
         look(cli.dsn, does, size=(120, 24))
 
