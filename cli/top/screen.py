@@ -27,8 +27,8 @@ from .looks import Sight
 #: Characters of an id that have room in a question: all of a UUID.
 UUID = 36
 
-#: The Textual workers of keys that mend.
-MENDING = "mending"
+#: The Textual workers of keys that mend, of those that show a record, and of the help.
+MENDING, READING, EXPLAINING = "mending", "reading", "explaining"
 
 
 class Top(Live):
@@ -80,12 +80,17 @@ class Top(Live):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Whether a key means an action now: a / within the text, or over a record, does not, nor
-        does a second key that mends, before the first one has."""
+        does a second key that mends or explains, before the first one has."""
         if action == "filter":
             return self.focused is not self._filter and len(self.screen_stack) == 1
         if action in ("retry", "cancel", "drop", "pause"):
-            return all(worker.group != MENDING or worker.is_finished for worker in self.workers)
+            return self._is_over(MENDING)
+        if action == "explain":
+            return self._is_over(EXPLAINING)
         return super().check_action(action, parameters)
+
+    def _is_over(self, group: str) -> bool:
+        return all(worker.group != group or worker.is_finished for worker in self.workers)
 
     def action_unfilter(self) -> None:
         """Show tasks whatever their text."""
@@ -116,16 +121,17 @@ class Top(Live):
 
     # -- keys that read ---------------------------------------------------------------------------
 
-    @work
-    async def on_data_table_row_selected(self, event: Listing.RowSelected) -> None:
-        """Show the record under the cursor."""
+    def on_data_table_row_selected(self, event: Listing.RowSelected) -> None:
+        """Show the record under the cursor, unless one is about to be shown."""
         listing = event.data_table
-        if not isinstance(listing, Listing) or listing.row is None:
+        if isinstance(listing, Listing) and listing.row and self._is_over(READING):
+            self._read(listing.row, str(listing.key) if listing.id == "tasks" else None)
+
+    @work(group=READING)
+    async def _read(self, row: Mapping[str, Any], task_id: str | None) -> None:
+        if task_id is None:
+            await self.push_screen_wait(Reading(list(block(row)), {}))
             return
-        if listing.id != "tasks":
-            await self.push_screen_wait(Reading(list(block(listing.row)), {}))
-            return
-        task_id = str(listing.key)
         gator = self._gator
         lines = await self._tried(lambda: shortened(list(block(details(gator, task_id)))))
         if lines is None:
@@ -137,7 +143,7 @@ class Top(Live):
         elif key == "c":
             await self._cancel(task_id)
 
-    @work
+    @work(group=EXPLAINING)
     async def action_explain(self) -> None:
         """Tell what the keys do."""
         await self.push_screen_wait(Reading(HELP, {}))

@@ -27,7 +27,7 @@ from alligator_cli.queue_rows import Rates
 from alligator_cli.top.dialogs import MOST_CHARACTERS, MOST_LINES, shortened
 from alligator_cli.top.layout import HELP
 from alligator_cli.top.listing import Listing
-from alligator_cli.top.screen import Top
+from alligator_cli.top.screen import READING, Top
 
 from ..servers import eventually, redis_server
 from .conftest import Cli, Given
@@ -374,6 +374,27 @@ class TestReading:
             await person.sees("failed tasks of queue 'all': 1")
 
         look(any_cli.dsn, does, size=(80, 20))
+
+    def test_a_key_pressed_twice_opens_one_record_or_help(self, cli: Cli, given: Given) -> None:
+        given.failed(given.task("shop.boom", task_id="1"))
+
+        async def does(person: Person) -> None:
+            await person.sees("failed tasks of queue 'all': 1")
+            top = person.top
+            for listing, shown in (("#tasks", "traceback"), ("#queues", "oldest_age:")):
+                for _ in range(2):  # at once: the first record takes a second key for "back"
+                    top.query_one(listing, Listing).action_select_cursor()
+                await person.sees(shown, "esc back")
+                await person.press("escape")
+                await person.until(lambda: top._is_over(READING), "it is closed")
+                await person.sees("failed tasks of queue 'all': 1")
+            for _ in range(2):
+                await top.run_action("explain")
+            await person.sees(HELP[0])
+            await person.press("escape")
+            await person.sees("failed tasks of queue 'all': 1")
+
+        look(cli.dsn, does)
 
     def test_a_task_can_be_retried_from_its_record(self, cli: Cli, given: Given) -> None:
         given.failed(given.task("shop.boom", task_id="1"))
