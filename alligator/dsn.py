@@ -128,8 +128,8 @@ def parse(text: str) -> Dsn:
     """Read a connection string.
 
     Raises:
-        InvalidDSN: it has no scheme, a port that is no number, or a broken address, or is in
-            quotes.
+        InvalidDSN: it has no scheme, a port that is no number, a broken address or a raw @
+            behind the host, or is in quotes.
     """
     if not isinstance(text, str) or "://" not in text:
         shown = redact(text) if isinstance(text, str) else repr(text)
@@ -143,25 +143,27 @@ def parse(text: str) -> Dsn:
     place = re.split("[/?#]", rest, maxsplit=1)[0]
     user, _, given = place.rpartition("@")
     username, _, password = user.partition(":")
+    behind = rest[len(place) :]
+    problem = ""
     try:
         # Apart from the hosts: of several, newer Pythons refuse an IPv6 address among them.
-        parts = urlsplit(f"{scheme}://{rest[len(place) :]}")
+        parts = urlsplit(f"{scheme}://{behind}")
         hosts = _hosts(given)
-    except ValueError as problem:
-        reason = "the port is not a number from 0 to 65535" if "ort" in str(problem) else "bad host"
-        raise InvalidDSN(f"{_unread(text)}: {reason}") from None
+    except ValueError as error:
+        problem = "the port is not a number from 0 to 65535" if "ort" in str(error) else "bad host"
+    # What is taken for the host may be the beginning of a password with a mark in it, and what
+    # follows, up to the @, its rest: no message may show that as a port, a database or an option.
+    if "@" in without_passwords(behind, "") and (problem or hosts):
+        problem = (
+            "there is an @ behind the host; write it as %40, and in a user name or password also "
+            "/ as %2F, ? as %3F and # as %23"
+        )
+    if problem:
+        raise InvalidDSN(f"{_unread(text)}: {problem}")
     if any("&" in password for password in passwords_among(f"?{parts.query}")):
         raise InvalidDSN(
             f"{redact(text)}: there is an option without a value behind a password; write & in a "
             "password as %26"
-        )
-    options = dict(parse_qsl(parts.query, keep_blank_values=True))
-    # Behind a host this is the rest of a password with a mark in it that ends the host; what was
-    # read is then part of the password, and no message may show it as a database or an option.
-    if hosts and "@" in parts.path + parts.fragment + "".join(options):
-        raise InvalidDSN(
-            f"{_unread(text)}: there is an @ behind the host; in a user name or password write "
-            "/ as %2F, ? as %3F, # as %23 and @ as %40"
         )
     return Dsn(
         text=text,
@@ -170,7 +172,7 @@ def parse(text: str) -> Dsn:
         username=unquote(username) if username else None,
         password=unquote(password) if password else None,
         path=unquote(parts.path),
-        options=options,
+        options=dict(parse_qsl(parts.query, keep_blank_values=True)),
     )
 
 
