@@ -150,7 +150,7 @@ def parse(text: str) -> Dsn:
         parts = urlsplit(f"{scheme}://{behind}")
         hosts = _hosts(given)
     except ValueError as error:
-        problem = "the port is not a number from 0 to 65535" if "ort" in str(error) else "bad host"
+        problem = "the port is not a number from 1 to 65535" if "ort" in str(error) else "bad host"
     # What is taken for the host may be the beginning of a password with a mark in it, and what
     # follows, up to the @, its rest: no message may show that as a port, a database or an option.
     if "@" in without_passwords(behind, "") and (problem or hosts):
@@ -187,6 +187,8 @@ def _hosts(given: str) -> tuple[tuple[str, int | None], ...]:
     parts = [urlsplit(f"//{each}") for each in given.split(",")]
     if len(parts) > 1 and not all(part.hostname for part in parts):
         raise ValueError("a host is missing between commas")
+    if any(part.port == 0 for part in parts):
+        raise ValueError("nobody answers at port 0")
     return tuple((part.hostname or "", part.port) for part in parts)
 
 

@@ -80,9 +80,9 @@ def test_a_host_that_is_missing_among_several_is_said(text: str) -> None:
         parse(text)
 
 
-@pytest.mark.parametrize("port", ["x", "65536"])
+@pytest.mark.parametrize("port", ["x", "65536", "0"])
 def test_each_port_of_several_is_checked(port: str) -> None:
-    with pytest.raises(InvalidDSN, match="port is not a number from 0 to 65535") as caught:
+    with pytest.raises(InvalidDSN, match="port is not a number from 1 to 65535") as caught:
         parse(f"redis+cluster://ann:hunter2@h1:1,h2:{port}")
 
     assert "hunter2" not in str(caught.value)
@@ -99,9 +99,9 @@ def test_what_is_no_string_is_no_dsn() -> None:
         parse(None)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("port", ["x", "65536", "-1", "1.5"])
+@pytest.mark.parametrize("port", ["x", "65536", "0", "-1", "1.5"])
 def test_a_bad_port_is_named_without_the_password(port: str) -> None:
-    with pytest.raises(InvalidDSN, match="port is not a number from 0 to 65535") as caught:
+    with pytest.raises(InvalidDSN, match="port is not a number from 1 to 65535") as caught:
         parse(f"redis://ann:hunter2@host:{port}/0")
 
     assert "hunter2" not in str(caught.value)
@@ -311,7 +311,7 @@ def test_a_dsn_that_cannot_be_read_shows_nothing_before_its_last_at_sign() -> No
         parse("redis://wolf:hunter@h:x/0?password=cr@et")
 
     assert str(error.value) == (
-        "redis://***@h:x/0?password=***: the port is not a number from 0 to 65535"
+        "redis://***@h:x/0?password=***: the port is not a number from 1 to 65535"
     )
 
 
