@@ -128,8 +128,8 @@ def parse(text: str) -> Dsn:
     """Read a connection string.
 
     Raises:
-        InvalidDSN: it has no scheme, a port that is no number, a broken address or a raw @
-            behind the host, or is in quotes.
+        InvalidDSN: it has no scheme, a port that is no number, a broken address or a raw @ or
+            # behind the host, or is in quotes.
     """
     if not isinstance(text, str) or "://" not in text:
         shown = redact(text) if isinstance(text, str) else repr(text)
@@ -160,6 +160,8 @@ def parse(text: str) -> Dsn:
         )
     if problem:
         raise InvalidDSN(f"{_unread(text)}: {problem}")
+    if "#" in behind:
+        raise InvalidDSN(f"{redact(text)}: nothing is read behind a #; write # as %23")
     if any("&" in password for password in passwords_among(f"?{parts.query}")):
         raise InvalidDSN(
             f"{redact(text)}: there is an option without a value behind a password; write & in a "

@@ -335,6 +335,24 @@ def test_a_raw_ampersand_in_a_password_is_said_to_need_quoting() -> None:
     assert parse("redis://h/0?password=wolf&").options == {"password": "wolf"}
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("redis://ann:wolf@h/0#db", "redis://ann:***@h/0#db"),
+        ("redis://h/0?prefix=a#b", "redis://h/0?prefix=a#b"),
+        ("redis://h?ssl_password=wolf#hunter", "redis://h?ssl_password=***"),
+        ("redis://h#?ssl_password=wolf&hunter", "redis://h#?ssl_password=***"),
+        ("sqlite:///a#b", "sqlite:///a#b"),
+        ("redis://h/0#", "redis://h/0#"),
+    ],
+)
+def test_a_raw_number_sign_is_said_to_need_quoting(text: str, shown: str) -> None:
+    with pytest.raises(InvalidDSN) as error:
+        parse(text)
+
+    assert str(error.value) == f"{shown}: nothing is read behind a #; write # as %23"
+
+
 def test_an_at_sign_in_a_file_or_among_the_options_is_no_password() -> None:
     assert parse("sqlite:////var/a@b.db").path == "//var/a@b.db"
     assert parse("unix://:pw@/run/a@b.sock").path == "/run/a@b.sock"
