@@ -11,6 +11,10 @@ from .exceptions import InvalidDSN
 #: What the name of an option has in it whose value is a password, in small letters.
 SECRET_OPTIONS = ("password", "secret", "token", "api_key", "apikey")
 
+#: The longest time in seconds that an option may ask for, some 24 days: longer ones are too many
+#: milliseconds for the system's calls, and SQLite would not wait at all.
+MOST_SECONDS = (2**31 - 1) // 1000
+
 
 @cache
 def _in_options() -> re.Pattern[str]:
@@ -78,7 +82,7 @@ class Dsn:
         """Return the option `name` as a positive number of seconds.
 
         Raises:
-            InvalidDSN: it is no positive number.
+            InvalidDSN: it is none up to MOST_SECONDS.
         """
         given = self.options.get(name)
         if given is None:
@@ -87,9 +91,10 @@ class Dsn:
             value = float(given)
         except ValueError:
             value = 0.0
-        if not 0.0 < value < float("inf"):
+        if not 0.0 < value <= MOST_SECONDS:
             raise InvalidDSN(
-                f"{self.redacted()}: option {name}={given!r} is not a positive number of seconds"
+                f"{self.redacted()}: option {name}={given!r} is not a positive number of seconds "
+                f"up to {MOST_SECONDS}"
             )
         return value
 
