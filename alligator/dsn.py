@@ -158,7 +158,9 @@ def parse(text: str) -> Dsn:
         problem = "the port is not a number from 1 to 65535" if "ort" in str(error) else "bad host"
     # What is taken for the host may be the beginning of a password with a mark in it, and what
     # follows, up to the @, its rest: no message may show that as a port, a database or an option.
-    if "@" in without_passwords(behind, "") and (problem or hosts):
+    # Without a host the path may be a file's.
+    where = behind if problem or hosts else f"?{parts.query}"
+    if "@" in without_passwords(where, r"\1"):
         problem = (
             "there is an @ behind the host; write it as %40, and in a user name or password also "
             "/ as %2F, ? as %3F and # as %23"

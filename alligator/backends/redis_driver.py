@@ -191,7 +191,8 @@ def _database(dsn: Dsn, path: str) -> int:
     if not given:
         return 0
     if not (given.isascii() and given.isdigit()):
-        raise InvalidDSN(f"{dsn.redacted()}: database {given!r} is not a number")
+        # Not which: behind three slashes it has the password in it.
+        raise InvalidDSN(f"{dsn.redacted()}: the database is not a number")
     return int(given)
 
 

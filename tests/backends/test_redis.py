@@ -762,14 +762,15 @@ def test_every_error_of_the_driver_becomes_one_of_ours(kind: type[Exception]) ->
     [
         ("redis://h/0?colour=red", "unknown option 'colour'; redis knows: prefix, lease, timeout"),
         ("redis://h/0?ssl_ca_certs=x", "unknown option 'ssl_ca_certs'"),
-        ("redis://h/first", "database 'first' is not a number"),
-        ("unix:///redis.sock?db=-1", "database '-1' is not a number"),
+        ("redis://h/first", "the database is not a number"),
+        ("unix:///redis.sock?db=-1", "the database is not a number"),
         ("unix://", "names no socket; write unix:///path/to/redis.sock"),
         ("redis://h?prefix=a{b}", "prefix 'a{b}' is not one or more printable"),
         ("redis://h?prefix=", "prefix '' is not"),
         ("redis://h?lease=0", "lease='0' is not a positive number of seconds"),
         ("redis://h?timeout=soon", "timeout='soon' is not a positive number of seconds"),
-        ("redis://:secret@h/first", r"redis://:\*\*\*@h/first: database"),
+        ("redis://:secret@h/first", r"redis://:\*\*\*@h/first: the database is"),
+        ("redis:///:secret@h/0", r"^redis:///:\*\*\*@h/0: the database is not a number$"),
     ],
 )
 def test_a_dsn_that_cannot_be_meant(dsn: str, message: str) -> None:

@@ -273,7 +273,7 @@ def test_a_change_that_no_replica_has_is_an_error_and_done_once(
         ("redis+sentinel:///main", r"names no host; write redis\+sentinel://host1:26379,host2"),
         ("redis+sentinel://h1,,h2/main", "bad host"),
         ("redis+sentinel://h1:1,h2:x/main", "port is not a number"),
-        ("redis+sentinel://h/main/first", "database 'first' is not a number"),
+        ("redis+sentinel://h/main/first", "the database is not a number"),
         ("redis+sentinel://h/main?replicas=some", "replicas='some' is not a number from 0"),
         ("redis+sentinel://h/main?sentinel_pasword=x", "unknown option 'sentinel_pasword'"),
         ("redis://h?sentinel_password=x", "unknown option 'sentinel_password'"),

@@ -292,6 +292,7 @@ def test_an_unknown_option_is_refused_and_the_known_ones_are_listed() -> None:
         "redis://wolf:?timeout=hunter@h/0",
         "redis://wolf:hunter?timeout=x@h/0",
         "redis://wolf:hunter#x@h/0",
+        "redis://wolf:hunter@?timeout=hunter@h/0",
         "redis://wolf:80#hunter@h/0",
         "redis://wolf:hunter/x@h/0",
         "redis://wolf/hunter@h/0",
@@ -305,6 +306,13 @@ def test_a_raw_mark_in_a_password_is_said_to_need_quoting(text: str) -> None:
         "redis://***@h/0: there is an @ behind the host; write it as %40, and in a user name or "
         "password also / as %2F, ? as %3F and # as %23"
     )
+
+
+def test_an_option_s_name_that_ends_like_a_password_s_hides_no_raw_mark() -> None:
+    with pytest.raises(InvalidDSN, match="there is an @ behind the host") as error:
+        parse("redis://wolf:80?hunter@h/0?ssl_password=wolf")
+
+    assert_hidden(["hunter", "wolf"], str(error.value))
 
 
 def test_a_dsn_that_cannot_be_read_shows_nothing_before_its_last_at_sign() -> None:
