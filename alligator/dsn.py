@@ -145,7 +145,7 @@ def parse(text: str) -> Dsn:
     if text[0] in "'\"":  # as from a file of variables that no shell reads
         raise InvalidDSN(f"{_unread(text)} is in quotes; take them off")
     scheme, _, rest = text.partition("://")
-    place = re.split("[/?#]", rest, maxsplit=1)[0]
+    place = _place(rest)
     user, _, given = place.rpartition("@")
     username, _, password = user.partition(":")
     behind = rest[len(place) :]
@@ -185,6 +185,11 @@ def parse(text: str) -> Dsn:
     )
 
 
+def _place(rest: str) -> str:
+    """Return what stands between the `://` and the first mark that ends the hosts."""
+    return re.split("[/?#]", rest, maxsplit=1)[0]
+
+
 def _hosts(given: str) -> tuple[tuple[str, int | None], ...]:
     """Read hosts between commas.
 
@@ -216,11 +221,25 @@ def redact(text: str) -> str:
     """Return `text` with the password of a DSN in it replaced by `***`.
 
     A password may hold a raw `/`, `?`, `#` or `@`, so the last `@` outside the options' passwords
-    is taken for its end: rather hide too much.
+    is taken for its end: rather hide too much. Without one, what is no port may be a password, too:
+    of a DSN that was cut off, as a shell does at a raw `&`.
     """
     scheme, mark, rest = without_passwords(text).partition("://")
     before, at_sign, after = (rest if mark else scheme).rpartition("@")
     if not mark:
         return f"***@{after}" if at_sign else scheme
     user, colon, _ = before.partition(":")
-    return f"{scheme}{mark}{user}:***@{after}" if colon else scheme + mark + rest
+    if colon:
+        return f"{scheme}{mark}{user}:***@{after}"
+    host, colon, _ = rest.partition(":")
+    if colon and not at_sign and not _begins_with_hosts(rest):
+        return f"{scheme}{mark}{host}:***"
+    return scheme + mark + rest
+
+
+def _begins_with_hosts(rest: str) -> bool:
+    try:
+        _hosts(_place(rest))
+    except ValueError:
+        return False
+    return True

@@ -134,7 +134,12 @@ def test_a_bad_host_is_named_without_the_password() -> None:
         ("redis://h:1/0?password=se@cr&lease=1", "redis://h:1/0?password=***&lease=1"),
         ("redis://ann:se@h:1/0?password=cr@et", "redis://ann:***@h:1/0?password=***"),
         ("redis://h/0?password=se&cret&lease=1", "redis://h/0?password=***&lease=1"),
+        ("redis://ann:secret", "redis://ann:***"),
+        ("redis://ann:se/cr?et=1", "redis://ann:***"),
+        ("redis://:se[cret", "redis://:***"),
+        ("redis://h1:1,[::1]:2/0", "redis://h1:1,[::1]:2/0"),
         ("sqlite:////home/ann/queue.db", "sqlite:////home/ann/queue.db"),
+        ("sqlite:///C:/queue.db", "sqlite:///C:/queue.db"),
         ("no dsn at all", "no dsn at all"),
     ],
 )
