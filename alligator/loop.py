@@ -139,6 +139,11 @@ class _Home(Coroutine[Any, Any, Any]):
     def close(self) -> None:
         self._coroutine.close()
 
+    def __getattr__(self, name: str) -> Any:
+        # cr_running and its like, by which libraries see how far a coroutine has come: anyio does
+        # before it cancels one.
+        return getattr(self._coroutine, name)
+
     def __await__(self) -> Generator[Any, Any, Any]:
         return self._coroutine.__await__()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import threading
 import time
 from collections.abc import Callable
@@ -15,10 +16,29 @@ from alligator import DELAYED, FAILED, RETRYING, SUCCESS, Gator, Task, execution
 from alligator.awaiting import to_end
 from alligator.backends.base import Ack, Defer, Fail, Lease, Retry
 from alligator.exceptions import InvalidTask, Snooze, TaskTimeout
+from alligator.loop import _make_task
 
 from .. import tasks
 
 Run = Callable[[Task], Any]
+
+
+def test_libraries_see_how_far_a_coroutine_of_a_task_has_come() -> None:
+    async def child() -> None:
+        await asyncio.sleep(0)
+
+    async def main() -> list[str]:
+        asyncio.get_running_loop().set_task_factory(_make_task)
+        task = asyncio.ensure_future(child())
+        coroutine: Any = task.get_coro()
+        seen = [inspect.getcoroutinestate(coroutine)]
+        await asyncio.sleep(0)
+        seen.append(inspect.getcoroutinestate(coroutine))
+        await task
+        return [*seen, inspect.getcoroutinestate(coroutine), coroutine.__name__]
+
+    states = [inspect.CORO_CREATED, inspect.CORO_SUSPENDED, inspect.CORO_CLOSED]
+    assert asyncio.run(main()) == [*states, "child"]
 
 
 def run_here(task: Task) -> Any:
