@@ -72,6 +72,7 @@ class QueueFile:
         self._connection: PatientConnection | None = None
         self._inode = 0
         self._pid = os.getpid()
+        _files.add(self)
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -179,7 +180,6 @@ class QueueFile:
             self._pid = os.getpid()
             self._connection = self._open()
             self._inode = _inode(self.path)
-            _opened.add(self)
         return self._connection
 
     def _open(self) -> PatientConnection:
@@ -333,7 +333,7 @@ def _inode(path: str) -> int:
 # alone, could remove the log that the child writes to. So connections are closed before a fork and
 # opened again, by whichever side needs one, after it.
 
-_opened: weakref.WeakSet[QueueFile] = weakref.WeakSet()
+_files: weakref.WeakSet[QueueFile] = weakref.WeakSet()
 
 #: What the thread that forks holds meanwhile: others may fork, too.
 _forking = threading.local()
@@ -341,7 +341,7 @@ _forking = threading.local()
 
 def _before_fork() -> None:
     _forking.files = []
-    for file in sorted(_opened, key=id):  # one order for all threads that fork
+    for file in sorted(_files, key=id):  # one order for all threads that fork
         file._mutex.acquire()
         _forking.files.append(file)
         # A signal handler that forks in the middle of a verb: _connected finds that out.

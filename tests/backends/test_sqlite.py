@@ -34,6 +34,7 @@ from alligator.backends.base import (
 from alligator.backends.roster import STALE_KEPT, WorkerRecord
 from alligator.backends.sqlite_backend import Client
 from alligator.backends.sqlite_file import QueueFile
+from alligator.backends.sqlite_patience import PatientConnection
 from alligator.backends.sqlite_place import Place, file_system
 from alligator.dsn import parse
 from alligator.exceptions import BrokerRefused, BrokerUnreachable, InvalidDSN, InvalidName
@@ -715,6 +716,33 @@ def test_threads_that_fork_at_once_hang_neither_each_other_nor_their_clients(
     assert wrong == []
     for client in clients:
         client.close()
+
+
+def test_a_fork_during_a_thread_s_first_call_leaves_a_copy_that_can_push(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client(f"sqlite:///{tmp_path}/new.db")
+    opens, go = threading.Event(), threading.Event()
+    opened = QueueFile._open
+
+    def slowly(file: QueueFile) -> PatientConnection:
+        opens.set()
+        go.wait(20)
+        return opened(file)
+
+    monkeypatch.setattr(QueueFile, "_open", slowly)
+    first = threading.Thread(target=client.len, args=("all",))
+    first.start()
+    opens.wait(20)
+    soon = threading.Timer(0.3, go.set)  # while the fork waits for that call to end
+    soon.start()
+    pid = os.fork()
+    if not pid:
+        os._exit(0 if client._file._mutex.acquire(timeout=10) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    first.join(20)
+    soon.join()
+    client.close()
 
 
 def test_a_copy_of_a_process_that_closes_its_descriptors_as_daemons_do_goes_on(
