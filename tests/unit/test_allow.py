@@ -81,6 +81,9 @@ class Process(subprocess.Popen[bytes]):
     """Its constructor is another's."""
 
 
+Subscripted = Process[bytes]
+
+
 class Borrowed:
     __init__ = subprocess.Popen.__init__
 
@@ -310,6 +313,7 @@ def test_a_class_with_a_constructor_of_its_own_or_of_pythons_own_types_runs(name
     [
         ("Process", "subprocess.Popen.__init__", "subprocess.Popen.__init__"),
         ("Borrowed", "subprocess.Popen.__init__", "subprocess.*"),
+        ("Subscripted", "subprocess.Popen.__init__", "subprocess.*"),
         ("OfMeta", "subprocess.Popen.__init__", "subprocess.Popen"),
         ("Colour", "enum.EnumType.__call__", "enum.*"),
         ("own_partial", "functools.partial.__call__", "functools.partial"),
