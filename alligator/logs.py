@@ -93,12 +93,12 @@ class _TextLines(logging.Formatter):
         self._colored = colored
 
     def format(self, record: logging.LogRecord) -> str:
-        parts = [f"[{record.process}]", record.getMessage()]
+        parts = [f"[{record.process}]", redacted(record.getMessage())]
         for name in FIELDS:
             value = getattr(record, name, None)
             if value is not None:
                 parts.append(f"{name}={_field(value)}")
-        line = f"{_utc(record)} {self._level(record)} {escaped(redacted(' '.join(parts)))}"
+        line = f"{_utc(record)} {self._level(record)} {escaped(' '.join(parts))}"
         if not record.exc_info:
             return line
         return f"{line} \n{escaped(redacted(self.formatException(record.exc_info)), keep=_LAYOUT)}"
@@ -118,7 +118,7 @@ _ENDS_FIELD = re.compile(r"""[\s="]""")
 def _field(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
-    text = str(value)
+    text = redacted(str(value))
     return json.dumps(text, ensure_ascii=False) if _ENDS_FIELD.search(text) else text
 
 
@@ -138,4 +138,9 @@ class _JsonLines(logging.Formatter):
                 line[name] = round(value, 6) if isinstance(value, float) else value
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        return redacted(json.dumps(line))
+        # Before they are encoded, when \n is another letter of the word behind it.
+        hidden = {
+            name: redacted(value) if isinstance(value, str) else value
+            for name, value in line.items()
+        }
+        return json.dumps(hidden)

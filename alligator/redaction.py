@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import cache
 from urllib.parse import unquote, unquote_plus
 
 from .dsn import SECRET_OPTIONS, passwords_among, without_passwords
@@ -17,7 +18,9 @@ _IN_OPTIONS_OF_A_WORD = (
     r"[^&\s'\"]*?(?=[:;,.]?(?:[&\s'\"]|$))"
 )
 
+#: What is hidden as a whole word, and what is wherever it stands.
 _known: set[str] = set()
+_long: set[str] = set()
 
 
 def passwords(dsn: str) -> set[str]:
@@ -29,14 +32,15 @@ def passwords(dsn: str) -> set[str]:
     return {form(password) for password in found for form in forms} - {""}
 
 
+@cache
 def learn(dsn: str) -> None:
     """Have a DSN's passwords hidden in this process even where they stand alone."""
     _known.update(passwords(dsn))
 
 
 def hide(secret: str) -> None:
-    """Have a secret hidden in this process wherever it stands."""
-    _known.add(secret)
+    """Have a secret of many characters hidden in this process wherever it stands."""
+    _long.add(secret)
 
 
 def redacted(text: str, secrets: Iterable[str] = ()) -> str:
@@ -48,7 +52,10 @@ def redacted(text: str, secrets: Iterable[str] = ()) -> str:
     if "://" in text or "?" in text or "&" in text:
         # re keeps what it has compiled: most processes show nothing of the kind.
         text = re.sub(_IN_ADDRESS, r"\1***@", re.sub(_IN_OPTIONS_OF_A_WORD, r"\1***", text))
-    for secret in _known.union(secrets):
+    # The longest first, as one may be the beginning of another.
+    for secret in sorted(_long, key=len, reverse=True):
+        text = text.replace(secret, "***")
+    for secret in sorted(_known.union(secrets), key=len, reverse=True):
         # As a whole word: a one-letter password must not turn every sentence into stars.
         text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", "***", text)
     return text

@@ -9,6 +9,7 @@ import sys
 
 import pytest
 
+from alligator import redaction
 from alligator.logs import formatter
 
 #: Logs to a pipe that is full, then reads that, and logs once more.
@@ -73,6 +74,22 @@ def test_a_traceback_keeps_its_lines_and_nothing_else() -> None:
     assert first.endswith("failed task_id=id ")
     assert others[0] == "Traceback (most recent call last):"
     assert others[-2:] == ["ValueError: a\\x1b[2J\\rb\tc", "d"]
+
+
+@pytest.mark.parametrize("kind", ["text", "json"])
+def test_a_password_is_hidden_wherever_it_stands_and_nothing_else(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redaction, "_known", {'p\u00e4"ss', "0", "queue"})
+    made = record('no\n0 and p\u00e4"ss', task_id="a\n0", queue="all", seconds=0.5)
+    shown = formatter(kind).format(made)
+
+    if kind == "json":
+        read = json.loads(shown)
+        assert (read["message"], read["task_id"]) == ("no\n*** and ***", "a\n***")
+        assert (read["queue"], read["seconds"]) == ("all", 0.5)
+    else:
+        assert shown.endswith(r'no\n*** and *** task_id="a\n***" queue=all seconds=0.500')
 
 
 def test_json_is_one_line_too() -> None:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from alligator import redaction
 from alligator.redaction import passwords, redacted
 
 DSN = "redis://ann:s3cr%2Fet@host:6379/0?ssl_password=0ther&lease=3"
@@ -70,6 +71,12 @@ def test_a_password_on_its_own_is_hidden_where_it_is_known(text: str) -> None:
 
 def test_a_short_password_hides_whole_words_only() -> None:
     assert redacted("a task is late", ("a",)) == "*** task is late"
+
+
+def test_a_long_secret_is_hidden_within_a_word_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(redaction, "_long", {"a" * 16, "a" * 16 + "b"})
+
+    assert redacted(f"token_{'a' * 16} {'a' * 16}b!") == "token_*** ***!"
 
 
 def test_what_is_learnt_is_hidden_everywhere_in_the_process() -> None:
