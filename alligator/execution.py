@@ -36,6 +36,10 @@ HOPELESS = (UndecodableTask, NotAllowed, UnknownModuleError, UnknownCallableErro
 #: would run again and again before everything behind it.
 SHORTEST_SNOOZE = 0.1
 
+#: Characters of an error that are kept, and of it and of a traceback those beyond what is kept in
+#: which passwords are looked for: the cut may go through one.
+_MAX_ERROR, _MARGIN = 1000, 4000
+
 #: Statuses that say nothing of how a try ended, and those that do not say that it failed. The
 #: user's own are in neither: they have been chosen.
 _NOT_ENDED = (WAITING, DELAYED, RETRYING)
@@ -328,7 +332,9 @@ def failure_of(error: BaseException, worker: str) -> Failure:
         trace = "".join(traceback.format_exception(type(error), error, _users_part(error)))
     except Exception:
         trace = ""
-    return Failure(_storable(text[:1000]), _storable(trace[-MAX_TRACEBACK:]), time.time(), worker)
+    error_kept = _storable(text[: _MAX_ERROR + _MARGIN])[:_MAX_ERROR]
+    trace_kept = _storable(trace[-MAX_TRACEBACK - _MARGIN :])[-MAX_TRACEBACK:]
+    return Failure(error_kept, trace_kept, time.time(), worker)
 
 
 def _users_part(error: BaseException) -> TracebackType | None:

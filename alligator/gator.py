@@ -28,6 +28,7 @@ from .exceptions import InvalidTask, Snooze, TaskFailed, UnsupportedByBroker
 from .interrupts import noting_interrupts, undone
 from .leases import LeaseKeeper
 from .moving import move_many
+from .redaction import learn
 from .signing import Secrets
 from .tasks import Task
 from .trust import Trust
@@ -302,6 +303,7 @@ class Gator:
             trust: another than the Gator's own.
             max_deaths: a task whose workers died so often is not run: it fails. None runs it.
         """
+        learn(self.conn_string)  # its password is not to be kept with a failure
         worker = self.client.worker
         if max_deaths is not None:
             end = crashes.given_up(lease, max_deaths, worker)

@@ -22,6 +22,7 @@ import pytest
 import redis as redis_py
 from redis import exceptions as redis_errors
 
+from alligator import Gator
 from alligator.backends import redis_backend
 from alligator.backends.base import (
     Ack,
@@ -631,6 +632,18 @@ def test_a_wrong_password_is_refused_and_not_shown(tmp_path: Path, user: str) ->
         assert right.counts("all").waiting == 0
         client.close()
         right.close()
+
+
+def test_its_password_is_not_kept_with_a_failure(tmp_path: Path) -> None:
+    with redis_server(tmp_path, "--requirepass", "right-secret") as server:
+        with Gator(server.dsn.replace("//", "//:right-secret@")) as gator:
+            gator.task(int, "right-secret")
+            with pytest.raises(ValueError, match="right-secret"):
+                gator.pop()
+            (failed,) = gator.client.peek("all", State.FAILED).records
+        (failure,) = failed.failures
+        assert failure.error == "ValueError: invalid literal for int() with base 10: '***'"
+        assert "secret" not in failure.traceback
 
 
 @pytest.mark.parametrize("rights", ["~other:* +@all", "~* &* +evalsha +eval"])

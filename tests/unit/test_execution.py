@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
@@ -301,6 +302,16 @@ def test_a_failure_is_capped_and_safe_to_encode() -> None:
     assert failure.error.startswith("ValueError: \\ud800xxx")
     assert len(failure.error) < 2000
     assert len(failure.traceback) <= MAX_TRACEBACK
+
+
+def test_no_part_of_a_password_is_left_where_a_failure_is_cut() -> None:
+    dsn = "redis://ann:s3cretPassw0rd@host:6379/0"
+    for place in range(60):
+        error = f"{'x' * (930 + place)} {dsn} {'y' * 2000}"
+        trace = f"{dsn} {'z' * (MAX_TRACEBACK - 80 + place)}"
+        failure = execution.failure_of(ValueError(f"{error} {trace}"), WORKER)
+        assert len(failure.error) == 1000
+        assert not re.search("s3cre|sw0rd", failure.error + failure.traceback)
 
 
 def test_a_traceback_begins_with_the_users_code() -> None:
