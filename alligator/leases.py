@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -28,6 +30,8 @@ class LeaseKeeper:
         self._held: dict[str, Lease] = {}
         self._changed = threading.Condition()
         self._closing = threading.Event()
+        self._sooner = threading.Event()  # the thread is to look how long it has to wait
+        self._reckoned = math.inf  # seconds of a lease, as the thread waits for a third of it
         self._thread: threading.Thread | None = None
 
     def close(self) -> None:
@@ -35,6 +39,7 @@ class LeaseKeeper:
         thread = self._thread
         if thread is not None and self._pid == os.getpid():
             self._closing.set()
+            self._sooner.set()
             with self._changed:
                 self._changed.notify()
             thread.join()
@@ -57,6 +62,8 @@ class LeaseKeeper:
                 self._thread.start()
             elif len(self._held) == 1:
                 self._changed.notify()
+            if self._client.lease_seconds < self._reckoned:  # as tasks of beanstalkd may have it
+                self._sooner.set()
         try:
             yield
         finally:
@@ -69,12 +76,24 @@ class LeaseKeeper:
             with self._changed:
                 self._changed.wait_for(lambda: self._held or closing.is_set())
             # A wait of its own: a notify for each short task would make this thread run each time.
-            if closing.wait(self._client.lease_seconds / 3):
+            self._wait_third()
+            if closing.is_set():
                 return
             with self._changed:
                 held = list(self._held.values())
             if held:
                 self._extend(held)
+
+    def _wait_third(self) -> None:
+        """Wait for a third of a lease, or until `close`."""
+        closing, sooner = self._closing, self._sooner
+        began = time.monotonic()
+        while not closing.is_set():
+            self._reckoned = self._client.lease_seconds
+            left = began + self._reckoned / 3 - time.monotonic()
+            if left <= 0 or not sooner.wait(left):
+                return
+            sooner.clear()  # what set it has changed before that what is looked at next
 
     def _extend(self, held: list[Lease]) -> None:
         from .logs import worker_log  # and with it logging: a push has no use for that

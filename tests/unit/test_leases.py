@@ -55,6 +55,19 @@ def end_of(client: Backend, held: Lease) -> float:
     return record.lease_until
 
 
+def test_a_shorter_lease_is_extended_in_time_too(client: Client, keeper: LeaseKeeper) -> None:
+    client.lease_seconds = 600
+    first = lease(client, "first")
+    with keeper.holding(first):
+        eventually(lambda: keeper._reckoned == 600, "it waits for long")
+        client.lease_seconds = 0.15
+        second = lease(client, "second")
+        before = end_of(client, second)
+        with keeper.holding(second):
+            eventually(lambda: end_of(client, second) > before, "it is extended")
+    assert client.settle([Ack(second)]).accepted == [True]
+
+
 def lease_threads() -> set[threading.Thread]:
     return {thread for thread in threading.enumerate() if thread.name == "alligator-leases"}
 
