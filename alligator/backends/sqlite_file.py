@@ -28,6 +28,8 @@ _APPLICATION_ID = int.from_bytes(b"Alig", "big")
 #: The newest version of the schema: sqlite_schema_N.sql makes a file of version N - 1 one of N.
 _SCHEMA_VERSION = 2
 
+_DAMAGED = "it is damaged; restore it, or save it with .recover"
+
 #: How each of SQLite's errors reads, by the start of its name, and what to do about it.
 _MEANINGS = (
     ("SQLITE_BUSY", BrokerUnreachable, "another program keeps it locked; close that program"),
@@ -37,7 +39,7 @@ _MEANINGS = (
     ("SQLITE_PERM", BrokerRefused, "it may not be used; look at its permissions"),
     ("SQLITE_CANTOPEN", BrokerRefused, "it cannot be opened; look at its folder's permissions"),
     ("SQLITE_NOTADB", BrokerRefused, "it is not an SQLite file; name another file"),
-    ("SQLITE_CORRUPT", BrokerRefused, "it is damaged; restore it, or save it with .recover"),
+    ("SQLITE_CORRUPT", BrokerRefused, _DAMAGED),
 )
 
 
@@ -262,6 +264,9 @@ class QueueFile:
                 (BrokerRefused, "SQLite refused; look at its reason"),
             )
             raise kind(f"{self._shown}: {meaning} ({error})") from error
+        except UnicodeDecodeError as error:
+            # SQLite's own message, which quotes the bytes that it cannot read.
+            raise BrokerRefused(f"{self._shown}: {_DAMAGED}") from error
         except UnicodeEncodeError as error:
             raise InvalidName(f"{error.object!r} has characters that are no text") from error
         except OSError as error:

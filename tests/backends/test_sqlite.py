@@ -446,6 +446,18 @@ def test_a_damaged_file_is_called_so(client: Client, path: Path) -> None:
         client.peek("all", State.WAITING)
 
 
+@pytest.mark.parametrize("byte", [b"x", b"\xff"])  # SQLite's message about it has it, too
+def test_a_damaged_schema_is_called_so(client: Client, path: Path, byte: bytes) -> None:
+    push(client)
+    client.close()
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b"CREATE TABLE results (", b"CREATE TABLE results " + byte, 1))
+    assert path.read_bytes() != whole
+
+    with pytest.raises(BrokerRefused, match=r"it is damaged; .*\.recover"):
+        client.ping()
+
+
 @pytest.mark.parametrize("forbidden", ["file", "folder"])
 def test_what_may_not_be_used_is_called_so(forbidden: str) -> None:
     # Not in tmp_path: its folders are closed to the user that root becomes below.
