@@ -102,9 +102,11 @@ class Moves:
                 held_as[task_id] = keys[unique]
                 held.add(keys[unique])
                 continue
-            awaited = dict.fromkeys(held_as.get(each, each) for each in entry.depends_on)
-            blockers = [each for each in awaited if each in held]
-            dependencies += [(task_id, each) for each in blockers]
+            blockers = []
+            if entry.depends_on:
+                awaited = dict.fromkeys(held_as.get(each, each) for each in entry.depends_on)
+                blockers = [each for each in awaited if each in held]
+                dependencies += [(task_id, each) for each in blockers]
             state, rank, due = self._place(entry.priority, entry.delay_until, bool(blockers))
             rows.append(
                 (task_id, queue, state, rank, entry.priority, due, self._now, unique, entry.body)
