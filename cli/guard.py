@@ -13,6 +13,10 @@ from . import errors
 from .output import flush, is_terminal, reader_left, tell, wants_color
 from .session import Session
 
+#: The command that exits with 1 where others exit with 2: Docker's health checks keep 2 for
+#: themselves.
+PROBE = "health"
+
 
 def run(app: click.Group, args: Sequence[str] | None = None, **_extra: Any) -> int:
     """Run one command line and return its exit code, the error told on stderr.
@@ -40,11 +44,32 @@ def run(app: click.Group, args: Sequence[str] | None = None, **_extra: Any) -> i
 
 def _invoke(app: click.Group, arguments: list[str], session: Session) -> int:
     try:
-        with app.make_context("gator", arguments, obj=session) as ctx:
+        with app.make_context("gator", list(arguments), obj=session) as ctx:
             code = app.invoke(ctx)
     except click.exceptions.Exit as done:
         return done.exit_code
+    except click.UsageError as error:
+        if _command_in(app, arguments) != PROBE:
+            raise
+        raise errors.CliError(*errors.describe(error)) from error
     return code if isinstance(code, int) else 0
+
+
+def _command_in(app: click.Group, arguments: list[str]) -> str | None:
+    """Return the command's name, also where a wrong option or variable kept click from it."""
+    with_value = {
+        name
+        for param in app.params
+        if isinstance(param, click.Option) and not param.is_flag
+        for name in param.opts
+    }
+    words = iter(arguments)
+    for word in words:
+        if word in with_value:
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return None
 
 
 def _tell(error: BaseException, session: Session, arguments: list[str]) -> int:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
 
 import click
 
@@ -18,7 +16,7 @@ from alligator.heartbeat import DEAD_AFTER
 from ..broker import open_gator
 from ..checks import COLUMNS, Check, report
 from ..completing import files
-from ..errors import FAILED, CliError, describe, redacted
+from ..errors import FAILED, redacted
 from ..options import Command
 from ..selection import misspelt, queues_option
 from ..session import Session, pass_session
@@ -31,29 +29,9 @@ gator health -q mail --max-depth 1000 --max-age 5m --min-workers 1
 """
 
 
-class _Probe(Command):
-    """Exits with 1 where others exit with 2: Docker's health checks keep 2 for themselves."""
-
-    def make_context(self, *args: Any, **kwargs: Any) -> click.Context:
-        with _not_well():
-            return super().make_context(*args, **kwargs)
-
-    def invoke(self, ctx: click.Context) -> Any:
-        with _not_well():
-            return super().invoke(ctx)
-
-
-@contextmanager
-def _not_well() -> Iterator[None]:
-    try:
-        yield
-    except click.UsageError as error:
-        raise CliError(*describe(error)) from error
-
-
 @click.command(
     "health",
-    cls=_Probe,
+    cls=Command,
     examples=EXAMPLES,
     fields=COLUMNS.names,
     surplus="A worker's heartbeat file stands right after --live.",

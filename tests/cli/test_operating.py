@@ -457,6 +457,43 @@ class TestHealth:
         assert result.exit_code == 1
         assert "nosuch" in result.output or "many" in result.output or "''" in result.output
 
+    @pytest.mark.parametrize(
+        ("args", "variable"),
+        [
+            (("--format", "bogus", "health"), ""),
+            (("--bogus", "health"), ""),
+            (("--json", "--bogus", "health"), ""),
+            (("--json=bogus", "health", "--ready"), ""),
+            (("--dsn", "health", "--fields", "bogus", "health"), ""),
+            (("health",), "GATOR_FORMAT"),
+            (("health",), "GATOR_COLOR"),
+            (("health",), "GATOR_HEALTH_MAX_DEPTH"),
+        ],
+    )
+    def test_so_are_wrong_options_before_it_and_wrong_variables(
+        self, cli: Cli, args: tuple[str, ...], variable: str
+    ) -> None:
+        cli.env[variable or "GATOR_NOTHING"] = "bogus"
+        result = cli(*args)
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert result.stderr.startswith('{"error": ' if "--json" in args else "Error: ")
+        assert variable in result.stderr
+
+    @pytest.mark.parametrize(
+        "args",
+        [
+            ("--bogus", "push", "health"),
+            ("--format", "health"),
+            ("--format", "health", "queues"),
+            ("--bogus", "queues", "health"),
+            ("help", "health", "--bogus"),
+        ],
+    )
+    def test_of_another_command_they_stay_wrong_usage(
+        self, cli: Cli, args: tuple[str, ...]
+    ) -> None:
+        assert cli(*args).exit_code == 2
+
     def test_limits(self, cli: Cli, given: Given) -> None:
         given.task("shop.add")
         assert cli("health", "--max-depth", "1", "--max-age", "1h").exit_code == 0
