@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
-from alligator.backends.base import Ack, Backend, Entry, Lease
+from alligator.backends.base import Ack, Backend, Entry, Lease, Release
 from alligator.execution import encode
 from alligator.tasks import Task
 from alligator.utils import DottedPath
 
 from ..broker import open_client
+from ..interrupting import held_back
 from ..options import Command
 from ..session import Session, pass_session
 
@@ -58,45 +59,58 @@ def command(session: Session, tasks: int) -> None:
     """
     client = open_client(session)
     broker = client.ping()
-    queue = f"gator-bench-{os.getpid()}-{time.time_ns()}"
+    queue = _Queue(client)
     try:
-        figures = {**_batched(client, queue, tasks), **_single(client, queue)}
+        figures = {**_batched(queue, tasks), **_single(queue)}
     finally:
-        client.drop_all(queue)
-        client.forget(queue)
+        queue.remove()
     session.out.record({"broker": broker, "tasks": tasks, "batch": BATCH, **figures})
 
 
-def _batched(client: Backend, queue: str, tasks: int) -> dict[str, float]:
+class _Queue:
+    """The queue of this run. An interruption waits for the end of a round trip, so that it is known
+    what is leased, and nothing is left."""
+
+    def __init__(self, client: Backend) -> None:
+        self._client = client
+        self._name = f"gator-bench-{os.getpid()}-{time.time_ns()}"
+        self._leases: list[Lease] = []
+
+    def push(self, entries: Sequence[Entry]) -> float:
+        """Push tasks; return the seconds that it took."""
+        return _seconds(lambda: self._client.push_many(self._name, entries))
+
+    def work_off(self, size: int) -> list[float]:
+        """Take all tasks off, `size` in a round trip; return the seconds of each of them. The first
+        has nothing to settle yet."""
+        cycles = [_seconds(lambda: self._cycle(size))]
+        while self._leases:
+            cycles.append(_seconds(lambda: self._cycle(size)))
+        return cycles
+
+    def _cycle(self, size: int) -> None:
+        done = [Ack(lease) for lease in self._leases]
+        self._leases = self._client.settle(done, [self._name], size).leases
+
+    def remove(self) -> None:
+        with held_back():
+            self._client.settle([Release(lease) for lease in self._leases])
+            self._client.drop_all(self._name)
+            self._client.forget(self._name)
+
+
+def _batched(queue: _Queue, tasks: int) -> dict[str, float]:
     sizes = [min(BATCH, tasks - done) for done in range(0, tasks, BATCH)]
     batches = [[_entry() for _ in range(size)] for size in sizes]
-    pushing = _seconds(lambda: [client.push_many(queue, batch) for batch in batches])
-
-    def work_off() -> None:
-        leases: list[Lease] = client.reserve([queue], BATCH)
-        while leases:
-            leases = client.settle([Ack(lease) for lease in leases], [queue], BATCH).leases
-
     return {
-        "pushed_per_second": round(tasks / pushing),
-        "done_per_second": round(tasks / _seconds(work_off)),
+        "pushed_per_second": round(tasks / sum(map(queue.push, batches))),
+        "done_per_second": round(tasks / sum(queue.work_off(BATCH))),
     }
 
 
-def _single(client: Backend, queue: str) -> dict[str, float]:
-    pushes = []
-    for entry in [_entry() for _ in range(SINGLE)]:
-        began = time.perf_counter()
-        client.push_many(queue, [entry])
-        pushes.append(time.perf_counter() - began)
-    cycles = []
-    leases = client.reserve([queue], 1)
-    while leases:
-        began = time.perf_counter()
-        leases = client.settle([Ack(leases[0])], [queue], 1).leases
-        cycles.append(time.perf_counter() - began)
-    pushes.sort()
-    cycles.sort()
+def _single(queue: _Queue) -> dict[str, float]:
+    pushes = sorted([queue.push([entry]) for entry in [_entry() for _ in range(SINGLE)]])
+    cycles = sorted(queue.work_off(1)[1:])
     return {
         "push_p50": _at(pushes, 0.5),
         "push_p99": _at(pushes, 0.99),
@@ -111,9 +125,10 @@ def _entry() -> Entry:
 
 
 def _seconds(act: Callable[[], Any]) -> float:
-    began = time.perf_counter()
-    act()
-    return time.perf_counter() - began
+    with held_back():
+        began = time.perf_counter()
+        act()
+        return time.perf_counter() - began
 
 
 def _at(ordered: list[float], part: float) -> float:

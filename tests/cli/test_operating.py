@@ -8,13 +8,14 @@ import re
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from subprocess import DEVNULL
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from alligator.backends.base import Capability, State
+from alligator.backends.base import Backend, Capability, Outcome, Settled, State
 from alligator.backends.roster import Running, WorkerRecord
 from alligator.heartbeat import Heartbeat
 
@@ -576,6 +577,31 @@ def test_bench_measures_and_leaves_nothing(any_cli: Cli, given_any: Given) -> No
     (figures,) = any_cli.json("bench", "--tasks", "1000")
     assert figures["pushed_per_second"] > 0
     assert 0 < figures["cycle_p50"] <= figures["cycle_p99"]
+    assert given_any.client.queues(empty=True) == []
+
+
+@pytest.mark.parametrize("batch", [500, 1])
+def test_bench_interrupted_while_it_works_off_leaves_nothing(
+    any_cli: Cli, given_any: Given, monkeypatch: pytest.MonkeyPatch, batch: int
+) -> None:
+    kind = type(given_any.client)
+    settle = kind.settle
+    rounds = 0
+
+    def interrupted(
+        self: Backend, outcomes: Sequence[Outcome], queues: Sequence[str] = (), limit: int = 0
+    ) -> Settled:
+        nonlocal rounds
+        settled = settle(self, outcomes, queues, limit)
+        rounds += limit == batch
+        if rounds == 2 and limit == batch:  # now what it leased is known here alone
+            assert settled.leases
+            signal.raise_signal(signal.SIGINT)
+        return settled
+
+    monkeypatch.setattr(kind, "settle", interrupted)
+    result = any_cli("bench", "--tasks", "2000")
+    assert (result.exit_code, result.stdout) == (130, "")
     assert given_any.client.queues(empty=True) == []
 
 
