@@ -79,6 +79,13 @@ def queue_options(command: F) -> F:
     return command
 
 
+def _once(
+    _ctx: click.Context, _param: click.Parameter, names: tuple[str, ...] | None
+) -> tuple[str, ...]:
+    """Return the names given, in their order: a queue named twice is one queue."""
+    return tuple(dict.fromkeys(names or ()))
+
+
 def queues_option(command: F) -> F:
     """Add -q QUEUE, which may be repeated, for a look at them all."""
     return click.option(
@@ -87,6 +94,7 @@ def queues_option(command: F) -> F:
         "queues",
         type=queue_name,
         multiple=True,
+        callback=_once,
         metavar="QUEUE",
         help="May be repeated; every queue when left out.",
         shell_complete=queue_names,
@@ -100,6 +108,7 @@ def queue_arguments(command: F) -> F:
         type=queue_name,
         nargs=-1,
         required=True,
+        callback=_once,
         metavar="QUEUE...",
         shell_complete=queue_names,
     )(command)

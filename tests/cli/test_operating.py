@@ -423,6 +423,30 @@ class TestWorkers:
         assert cli("workers").stderr == "no worker is known\n"
 
 
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("stats -q b -q a -q b", ["b", "a"]),
+        ("health --max-depth 1 -q b -q a -q b", ["broker", "depth of b", "depth of a"]),
+        ("stats --by task -q b -q a -q b", ["shop.add"]),
+        ("pause b a b", ["b", "a"]),
+        ("resume b a b", ["b", "a"]),
+    ],
+)
+def test_a_queue_named_twice_is_one(cli: Cli, given: Given, command: str, names: list[str]) -> None:
+    given.task("shop.add", queue="b")
+    rows = cli.json(*command.split())
+    assert [next(iter(row.values())) for row in rows] == names
+    assert rows[0].get("waiting", 1) == 1
+
+
+def test_a_queue_named_twice_by_a_variable_is_one(cli: Cli, given: Given) -> None:
+    given.task("shop.add")
+    cli.env["GATOR_STATS_QUEUE"] = "all all"
+    text = cli.ok("stats", "--format", "prometheus")
+    assert text.count('gator_queue_tasks{queue="all",state="waiting"}') == 1
+
+
 @pytest.mark.parametrize("command", ["stats -q", "pause", "resume", "drain"])
 def test_a_queue_has_a_name(cli: Cli, command: str) -> None:
     result = cli(*command.split(), "")
