@@ -125,7 +125,8 @@ class Output:
         return self.called[option] == f"--{option}"
 
     def rows(self, rows: Iterable[Row], columns: Columns) -> int:
-        """Write rows as they come, and return how many.
+        """Write rows as they come, and return how many; those before an error of `rows` too, which
+        is raised once they are written.
 
         Raises:
             UsageError: --fields names one that there is not, or there are more rows than the format
@@ -217,14 +218,15 @@ class Output:
         names = names if self.format or self.fields else columns.brief or names
         fit = Fit(columns.long, columns.optional, columns.wrapped, bool(self.fields))
         format = "simple" if self.format == "table" else self.format
-        if self.format not in (None, "table"):
-            rows = self._one_table(rows)
-        while chunk := list(itertools.islice(rows, TABLE_ROWS)):
-            if format is not None:
-                self.line(table(names, [cells(row, names) for row in chunk], format, color))
-            else:
-                texts = [cells(row, names, columns.words) for row in chunk]
-                self.line(fitted_table(names, texts, fit, color))
+        with _error_last(rows) as rows:
+            if self.format not in (None, "table"):
+                rows = self._one_table(rows)
+            while chunk := list(itertools.islice(rows, TABLE_ROWS)):
+                if format is not None:
+                    self.line(table(names, [cells(row, names) for row in chunk], format, color))
+                else:
+                    texts = [cells(row, names, columns.words) for row in chunk]
+                    self.line(fitted_table(names, texts, fit, color))
 
 
 def write(text: str) -> None:
@@ -277,6 +279,25 @@ def read_or_not() -> Iterator[None]:
     except BrokenPipeError:
         if not reader_left():
             raise
+
+
+@contextmanager
+def _error_last(rows: Iterator[Row]) -> Iterator[Iterator[Row]]:
+    """Yield rows that end where getting one fails, and raise that error at the end of the block:
+    the rows gathered before it are to be written."""
+    errors: list[BaseException] = []
+
+    def before() -> Iterator[Row]:
+        try:
+            yield from rows
+        except (Exception, KeyboardInterrupt) as error:
+            errors.append(error)
+
+    try:
+        yield before()
+    finally:
+        for error in errors:
+            raise error  # rather than that nobody reads them: it has the exit code
 
 
 @contextmanager

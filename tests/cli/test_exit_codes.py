@@ -217,10 +217,11 @@ class TestClosedPipe:
         done = _unread(cli, *command)
         assert (done.returncode, done.stderr) == (code, "")
 
+    @pytest.mark.parametrize("format", ["tsv", "table"])
     def test_a_wait_goes_on_and_keeps_its_code_when_the_reader_leaves(
-        self, cli: Cli, given: Given, unbuffered: str
+        self, cli: Cli, given: Given, unbuffered: str, format: str
     ) -> None:
-        cli.env["PYTHONUNBUFFERED"] = unbuffered
+        cli.env |= {"PYTHONUNBUFFERED": unbuffered, "GATOR_FORMAT": format}
         failed = given.failed(given.task("shop.add"))
 
         for ids, code, stderr in (

@@ -468,6 +468,17 @@ class TestWaitAndResult:
         assert (result.exit_code, result.stdout) == (1, "")
         assert "task a has not ended (it is waiting)" in result.stderr
 
+    @pytest.mark.parametrize("format", ["table", "html", "tsv"])
+    def test_a_time_out_keeps_no_row_of_those_that_ended_before(
+        self, cli: Cli, given: Given, format: str
+    ) -> None:
+        given.failed(given.task("shop.boom", task_id="a"))
+        given.task("shop.add", task_id="b")
+        result = cli("wait", "a", "b", "--timeout", "0", "--format", format)
+        assert result.exit_code == 124
+        assert "ValueError: no way" in result.stdout
+        assert "task b has not ended within 0 s" in result.stderr
+
     def test_result_of_one_that_failed_or_never_was(self, cli: Cli, given: Given) -> None:
         given.failed(given.task("shop.boom", task_id="a"))
         assert cli("result", "a").exit_code == 1

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from wcwidth import wcswidth
 
 from alligator.backends.base import Failure, Retry
+from alligator.exceptions import BrokerUnreachable
 from alligator_cli.cells import escaped
 from alligator_cli.output import TABLE_ROWS, Columns, Output, wants_color
 
@@ -362,6 +363,21 @@ def test_csv_that_comes_in_parts_has_one_head(cli: Cli, given: Given) -> None:
         given.task("shop.add", task_id=task_id)
     changed = cli.ok("cancel", "--ids-from", "-", "--format", "csv", input="\n".join(ids))
     assert changed.splitlines() == ["id", *ids]
+
+
+@pytest.mark.parametrize("format", ["table", "html", "tsv"])
+@pytest.mark.parametrize("error", [BrokerUnreachable("away"), KeyboardInterrupt()])
+def test_rows_that_came_before_an_error_are_shown(
+    capsys: pytest.CaptureFixture[str], format: str, error: BaseException
+) -> None:
+    def rows() -> Iterator[dict[str, str]]:
+        yield {"n": "first"}
+        yield {"n": "second"}
+        raise error
+
+    with pytest.raises(type(error)):
+        Output(format).rows(rows(), Columns(("n",)))
+    assert re.findall("first|second", capsys.readouterr().out) == ["first", "second"]
 
 
 def test_a_long_listing_is_several_tables(capsys: pytest.CaptureFixture[str]) -> None:
