@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 
 from alligator.backends.base import Backend, Capability, Record, State
@@ -31,7 +32,7 @@ def hindrances(client: Backend, queues: Iterable[str]) -> list[str]:
     """Say of each queue why its tasks do not run: it is paused, or no worker takes from it."""
     queues = list(queues)
     return held_up(client, queues) + [
-        f"no worker takes from queue {queue!r}; gator worker -q {arguments(queue)}"
+        f"no worker takes from queue {queue!r}; gator worker -q {shlex.quote(queue)}"
         for queue in queues
         if client.attended(queue) is False
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import time
@@ -114,6 +115,15 @@ class TestPause:
         given.client.beat(a_worker("h:2", ("a b",)), 60)
         assert cli("show", "a").stderr == ""
         assert not any("o worker" in cli(*command).stderr for command in waits)
+
+    def test_what_is_told_of_a_queue_that_looks_like_an_option_can_be_run(
+        self, cli: Cli, given: Given
+    ) -> None:
+        given.task("shop.add", 1, 2, task_id="a", queue="-b")
+        given.client.beat(a_worker(), 60)
+        _, hint = cli("show", "a").stderr.rstrip().split("; gator ")
+        assert cli.process(*shlex.split(hint), "--burst").returncode == 0
+        assert given.states() == {}
 
     def test_who_waits_is_told_which_failed_task_is_waited_for(
         self, any_cli: Cli, given_any: Given
