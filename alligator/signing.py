@@ -135,14 +135,19 @@ def read_secrets(path: str, source: str = FILE_VARIABLE) -> list[bytes]:
 
 
 def _look_at_mode(where: str, path: str, mode: int) -> None:
-    if mode & stat.S_IWOTH:
-        raise InvalidSetting(f"{where} may be changed by everybody; chmod 600 {path}")
-    if mode & stat.S_IROTH:
-        import logging  # as slow to import as all of this package, and seldom needed
+    if not mode & (stat.S_IWOTH | stat.S_IROTH):
+        return
+    # As slow to import as all of this package, and seldom needed.
+    import logging
+    import shlex
 
+    name = shlex.quote(path)
+    if mode & stat.S_IWOTH:
+        raise InvalidSetting(f"{where} may be changed by everybody; chmod 600 {name}")
+    if mode & stat.S_IROTH:
         # Not refused: containers mount their secrets like that.
         logging.getLogger("alligator.signing").warning(
-            "%s may be read by every user of this machine; chmod o-r %s", where, path
+            "%s may be read by every user of this machine; chmod o-r %s", where, name
         )
 
 

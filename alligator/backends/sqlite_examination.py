@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -46,7 +47,7 @@ def _permissions(path: str) -> Iterator[Finding]:
             "permissions",
             False,
             f"others may read or write {names}; a worker runs what they write there",
-            f"chmod 600 {names}",
+            f"chmod 600 {shlex.join(open_to_others)}",
         )
     else:
         yield Finding("permissions", True, f"{path} is its owner's alone")
@@ -57,7 +58,7 @@ def _permissions(path: str) -> Iterator[Finding]:
             "folder",
             False,
             f"everybody may replace the files in {folder}",
-            f"chmod o-w {folder}",
+            f"chmod o-w {shlex.quote(folder)}",
         )
 
 

@@ -134,20 +134,25 @@ class TestSqlite:
         assert all(row["ok"] for row in rows.values())
         assert {"sqlite", "permissions", "disk", "trust", "module path"} <= rows.keys()
 
-    def test_a_file_that_others_may_read(self, cli: Cli, given: Given, folder: Path) -> None:
-        given.task("shop.add")
-        path = folder / "queue.db"
+    def test_a_file_that_others_may_read(self, cli: Cli, folder: Path) -> None:
+        path = folder / "the queue.db"
+        cli.dsn = f"sqlite:///{path}"
+        cli.ok("push", "shop.add")
         path.chmod(0o644)
         row = found(cli)["permissions"]
         assert row["ok"] is False
-        assert str(row["remedy"]).startswith(f"chmod 600 {path}")
+        assert str(row["remedy"]).startswith(f"chmod 600 '{path}'")
         os.system(str(row["remedy"]))
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert found(cli)["permissions"]["ok"] is True
 
     def test_a_folder_in_which_everybody_may_replace_it(self, cli: Cli, folder: Path) -> None:
+        folder = folder / "of all"
+        folder.mkdir()
+        cli.dsn = f"sqlite:///{folder}/queue.db"
+        cli.ok("push", "shop.add")
         folder.chmod(0o777)
-        assert found(cli)["folder"]["remedy"] == f"chmod o-w {folder}"
+        assert found(cli)["folder"]["remedy"] == f"chmod o-w '{folder}'"
         folder.chmod(0o1777)
         assert "folder" not in found(cli)
 

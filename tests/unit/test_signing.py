@@ -120,7 +120,7 @@ def test_a_secret_is_hidden_where_it_could_be_seen() -> None:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    path = tmp_path / "secrets"
+    path = tmp_path / "the secrets"
     path.touch(0o600)
     return path
 
@@ -159,8 +159,9 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
 def test_a_file_that_everybody_may_change_is_refused(file: Path) -> None:
     file.write_bytes(b"x" * 20)
     file.chmod(0o606)
-    with pytest.raises(InvalidSetting, match="may be changed by everybody; chmod 600"):
+    with pytest.raises(InvalidSetting, match="may be changed by everybody") as refused:
         read_secrets(str(file))
+    assert str(refused.value).endswith(f"; chmod 600 '{file}'")
 
 
 @pytest.mark.parametrize(("mode", "warned"), [(0o600, False), (0o640, False), (0o644, True)])
@@ -171,7 +172,8 @@ def test_a_file_that_everybody_may_read_is_warned_of(
     file.chmod(mode)
     with caplog.at_level(logging.WARNING):
         read_secrets(str(file))
-    assert ("may be read by every user" in caplog.text) is warned
+    said = f"may be read by every user of this machine; chmod o-r '{file}'"
+    assert (said in caplog.text) is warned
 
 
 # -- trust, and a try under it --------------------------------------------------------------------
