@@ -88,8 +88,11 @@ def _fresh(path: str) -> Check:
         age = time.time() - os.stat(path).st_mtime
     except OSError as error:
         return Check("heartbeat", False, f"{path}: {error.strerror}", "Is the worker running?")
-    fresh = age <= DEAD_AFTER
-    return Check("heartbeat", fresh, f"{age:.1f} s old", "" if fresh else "Restart the worker.")
+    # From the future, it was written before the clock was set back: a worker that lives writes it
+    # anew at its next beat, and one that hangs must not pass until the clock is there again.
+    fresh = abs(age) <= DEAD_AFTER
+    detail = f"{age:.1f} s old" if age >= 0 else f"{-age:.1f} s in the future"
+    return Check("heartbeat", fresh, detail, "" if fresh else "Restart the worker.")
 
 
 def _queues(

@@ -557,6 +557,17 @@ class TestHealth:
         os.utime(beat, (1, 1))
         assert cli(*args).exit_code == 1
 
+    def test_live_takes_no_beat_of_before_the_clock_was_set_back(
+        self, cli: Cli, folder: Path
+    ) -> None:
+        beat = folder / "beat"
+        beat.touch()
+        in_an_hour = time.time() + 3600
+        os.utime(beat, (in_an_hour, in_an_hour))
+        result = cli("health", "--live", str(beat), "--fields", "ok,detail")
+        assert result.exit_code == 1
+        assert re.fullmatch(r"false\t3[0-9]{3}\.[0-9] s in the future\n", result.stdout)
+
     def test_a_worker_keeps_its_file_fresh_and_talks_to_systemd(
         self, cli: Cli, folder: Path
     ) -> None:
