@@ -14,6 +14,7 @@ They are one tree::
     ├── NotAllowed                a call, or a hook, that the allow list does not have
     ├── InvalidSetting            an allow list or a secret that is of no use
     ├── UnknownModuleError        a task's module cannot be imported
+    │   └── BrokenModuleError     it is there, and raised; the one that retries may help
     ├── UnknownCallableError      the module has no such callable
     ├── TaskFailed                a task failed for good, elsewhere
     ├── TaskTimeout               a task ran past its time limit
@@ -82,6 +83,11 @@ class InvalidSetting(AlligatorException):
 
 class UnknownModuleError(AlligatorException):
     """A task's module cannot be imported."""
+
+
+class BrokenModuleError(UnknownModuleError):
+    """A task's module is there, and raised while it was imported: as it may not do the next time,
+    a task that has retries is tried again."""
 
 
 class UnknownCallableError(AlligatorException):

@@ -14,6 +14,7 @@ from .backends.base import MAX_BODY, MAX_TRACEBACK, Ack, Defer, Fail, Failure, L
 from .constants import DELAYED, RETRYING, SUCCESS, WAITING
 from .exceptions import (
     AlligatorException,
+    BrokenModuleError,
     GiveUp,
     NotAllowed,
     RetryIn,
@@ -29,7 +30,8 @@ from .retries import delay
 from .tasks import Task
 from .trust import OPEN, Trust
 
-#: Errors that another try on this machine would only repeat, and the task's own word for that.
+#: Errors that another try on this machine would only repeat, and the task's own word for that. A
+#: BrokenModuleError, which is one of the third kind, may pass.
 HOPELESS = (UndecodableTask, NotAllowed, UnknownModuleError, UnknownCallableError, GiveUp)
 
 #: Seconds that a snoozed task waits at least. It keeps its place in line, so without a wait it
@@ -201,11 +203,15 @@ def _judge(task: Task, error: BaseException) -> None:
     if isinstance(error, Snooze):
         if task.status != DELAYED:
             task.to_delayed()
-    elif task.retries > 0 and not isinstance(error, HOPELESS):
+    elif task.retries > 0 and not _is_hopeless(error):
         task.retries -= 1
         task.to_retrying()
     elif task.status in _NOT_FAILED:
         task.to_failed()
+
+
+def _is_hopeless(error: BaseException) -> bool:
+    return isinstance(error, HOPELESS) and not isinstance(error, BrokenModuleError)
 
 
 def decode(task_class: type[Task], lease: Lease, trust: Trust = OPEN) -> Task:

@@ -10,7 +10,12 @@ from dataclasses import dataclass
 from types import FunctionType, ModuleType
 from typing import Any
 
-from .exceptions import NotImportable, UnknownCallableError, UnknownModuleError
+from .exceptions import (
+    BrokenModuleError,
+    NotImportable,
+    UnknownCallableError,
+    UnknownModuleError,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +170,8 @@ def import_module(module_name: str) -> ModuleType:
     """Import a module by its dotted path.
 
     Raises:
-        UnknownModuleError: it is not there, or raised (or exited) while it was imported.
+        UnknownModuleError: it is not there.
+        BrokenModuleError: it raised (or exited) while it was imported.
     """
     loaded = _loaded(module_name)
     if loaded is not None:
@@ -175,7 +181,7 @@ def import_module(module_name: str) -> ModuleType:
     except ModuleNotFoundError as error:
         raise UnknownModuleError(_missing(module_name, error.name)) from error
     except (Exception, SystemExit) as error:
-        raise UnknownModuleError(
+        raise BrokenModuleError(
             f"importing {module_name!r} raised {type(error).__name__}: {error}"
         ) from error
 

@@ -37,6 +37,7 @@ EXPECTED = {
     "InvalidName": 2,
     "BodyTooLarge": 2,
     "UnknownModuleError": 2,
+    "BrokenModuleError": 2,
     "UnknownCallableError": 2,
     "InvalidDSN": 2,
     "UnsupportedByBroker": 5,

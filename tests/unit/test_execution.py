@@ -200,6 +200,24 @@ def test_what_another_try_would_only_repeat_is_not_retried(path: tuple[str, str]
     assert isinstance(outcome, Fail)
 
 
+def test_a_module_that_raises_as_it_is_imported_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "comes_up_late.py").write_text(
+        "import os\nif not os.path.exists(__file__ + '.up'): raise ConnectionError('away')\n"
+        "def job(): pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    call = Task(retries=1).to_call(DottedPath("comes_up_late", "job"))
+    outcome = run(call).outcome
+    assert isinstance(outcome, Retry)
+    error = "BrokenModuleError: importing 'comes_up_late' raised ConnectionError: away"
+    assert outcome.failure.error == error
+    assert isinstance(run(Task().to_call(DottedPath("comes_up_late", "job"))).outcome, Fail)
+    (tmp_path / "comes_up_late.py.up").touch()
+    assert isinstance(run(call).outcome, Ack)
+
+
 def test_the_error_hook_may_add_a_retry(tmp_path: Path) -> None:
     call = Task(on_error=tasks.one_retry_more).to_call(tasks.fail, str(tmp_path / "notes"))
     first = run(call).outcome
