@@ -35,7 +35,7 @@ from .slots import Slots
 from .tasks import Task
 from .telling import WORDS, call_in
 from .trust import Trust
-from .utils import DottedPath, import_module
+from .utils import DottedPath, import_from_here, import_module
 from .version import version
 
 #: The variable that has the worker's DSN. The child speaks to no broker, but a task that pushes
@@ -78,7 +78,15 @@ class Settings(NamedTuple):
 
     def command(self) -> list[str]:
         """Return the command line that starts a child with these settings."""
-        return [sys.executable, "-m", __name__, version(), json.dumps(self)]
+        return [sys.executable, *_interpreter_flags(), "-m", __name__, version(), json.dumps(self)]
+
+
+def _interpreter_flags() -> list[str]:
+    """Return the options that this interpreter was started with, as multiprocessing has them."""
+    import subprocess  # the supervisor has it, and a child has no use for it
+
+    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    return flags
 
 
 def main(parents_version: str, settings: str) -> int:
@@ -124,6 +132,7 @@ def _run(settings: Settings) -> int:
     except AlligatorException as error:
         logs.worker_log.error("%s", error)
         return NOT_READY
+    import_from_here()
     try:
         for module in settings.imports:
             import_module(module)

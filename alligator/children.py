@@ -104,6 +104,7 @@ class Child:
             binds_ids,
         )
         try:
+            os.getcwd()  # where it is gone, no child finds its tasks
             self.process = subprocess.Popen(
                 settings.command(),
                 stdin=subprocess.DEVNULL,

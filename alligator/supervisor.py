@@ -400,10 +400,7 @@ class Supervisor:
                 child = Child(self._settings, self._binds_ids)
             except OSError as error:
                 which = f"{len(self._children) + 1} of {self._settings.processes}"
-                told = (
-                    f"could not start process {which}: "
-                    f"{error}; ask for fewer, or raise the limit (ulimit -n, ulimit -u)"
-                )
+                told = f"could not start process {which}: {error}; {_remedy(error)}"
                 if not self._ever_ready:
                     raise AlligatorException(told) from error
                 # What others run goes on, and there may be room again.
@@ -516,3 +513,10 @@ def nap_for(ready: Sequence[float]) -> float:
     # The more children, the sooner many have ended, and the more there is to do then.
     nap = min(min(ready) / (8 * len(ready)), LONGEST_NAP)
     return nap if nap >= SHORTEST_NAP else 0.0
+
+
+def _remedy(error: OSError) -> str:
+    """Say what to do when a process cannot be started."""
+    if isinstance(error, FileNotFoundError):
+        return "the folder that this worker was started in, or its Python, is gone; restart it"
+    return "ask for fewer, or raise the limit (ulimit -n, ulimit -u)"

@@ -166,6 +166,14 @@ def _path_to(func: Callable[..., Any]) -> DottedPath:
     return path
 
 
+def import_from_here() -> None:
+    """Have the current directory on the module path, as with `python -m`; and where -P, -I or
+    PYTHONSAFEPATH leaves it out, too."""
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.insert(0, here)
+
+
 def import_module(module_name: str) -> ModuleType:
     """Import a module by its dotted path.
 

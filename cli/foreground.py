@@ -7,6 +7,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
 
+from alligator.utils import import_from_here
+
 
 @contextmanager
 def users_code() -> Iterator[None]:
@@ -16,9 +18,7 @@ def users_code() -> Iterator[None]:
     stderr, since stdout carries records; so does the output of programs it starts, hence the file
     descriptor.
     """
-    here = os.getcwd()
-    if here not in sys.path:
-        sys.path.insert(0, here)
+    import_from_here()
     sys.stdout.flush()
     stdout = os.dup(1)
     os.dup2(2, 1)

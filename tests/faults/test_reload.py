@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -231,6 +232,47 @@ def test_what_it_imports_may_be_broken_for_a_while(
 
     eventually(lambda: noted(evidence, "version") == ["1", "2"], "the task has waited")
     assert gator.client.counts("all").failed == 0
+
+
+def test_while_its_folder_is_gone_tasks_wait(
+    sqlite_dsn: str,
+    start_worker: StartWorker,
+    gator_for: GatorFor,
+    evidence: str,
+    tmp_path: Path,
+    code: Path,
+) -> None:
+    gator = gator_for(sqlite_dsn)
+    gator.push_many([work(evidence, "first")])
+    worker = start_worker(sqlite_dsn, path=str(ROOT), cwd=code)
+    eventually(lambda: noted(evidence, "version") == ["1"], "the code ran")
+
+    shutil.rmtree(code)
+    worker.send_signal(signal.SIGHUP)
+    eventually(lambda: "or its Python, is gone; restart it" in log_of(tmp_path), "it says so")
+    gator.push_many([work(evidence, "second")])
+    worker.send_signal(signal.SIGTERM)
+
+    assert worker.wait(30) == 0
+    (waiting,) = gator.client.peek("all", State.WAITING).records
+    assert (waiting.attempts, waiting.deliveries) == (0, 0)
+
+
+def test_its_processes_get_the_interpreter_s_options_and_its_folder(
+    sqlite_dsn: str, gator_for: GatorFor, tmp_path: Path
+) -> None:
+    noted = tmp_path / "flags"
+    (tmp_path / "seen_flags.py").write_text(
+        "import sys\n"
+        "def note(path):\n"
+        "    open(path, 'w').write(f'{sys.flags.isolated} {sys.flags.dev_mode}')\n"
+    )
+    gator_for(sqlite_dsn).task(DottedPath("seen_flags", "note"), str(noted))
+
+    command = [sys.executable, "-I", "-X", "dev", "-m", "alligator", "--dsn", sqlite_dsn]
+    subprocess.run([*command, "worker", "--burst"], cwd=tmp_path, timeout=60, check=True)
+
+    assert noted.read_text() == "1 True"
 
 
 def test_a_module_elsewhere_is_watched_too(
