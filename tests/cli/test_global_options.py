@@ -100,7 +100,7 @@ class TestDsn:
     @pytest.mark.parametrize("first", range(len(SOURCES)))
     def test_the_first_that_is_given_is_in_force(self, cli: Cli, first: int) -> None:
         given = self.SOURCES[first:]
-        cli.env["GATOR_DSN"] = ""  # as good as unset
+        cli.env |= dict.fromkeys(("GATOR_DSN", "ALLIGATOR_DSN", "GATOR_DSN_FILE"), "")  # not set
         args: list[str] = []
         for source in given[:-1]:
             dsn = f"sqlite:///{cli.folder / source}.db"
