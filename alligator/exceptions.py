@@ -26,7 +26,7 @@ They are one tree::
     │   └── GiveUp                failed for good, whatever retries are left
     └── BrokerError
         ├── InvalidDSN            not a DSN, or a scheme nobody registered
-        ├── MissingDriver         the broker's client library is not installed
+        ├── MissingDriver         the broker's client library is not installed, or broken
         ├── BrokerUnreachable     no answer; the last request may have been carried out
         ├── BrokerRefused         the answer was no: password, memory, disk, settings
         └── UnsupportedByBroker   this broker cannot do that
@@ -157,7 +157,7 @@ class InvalidDSN(BrokerError):
 
 
 class MissingDriver(BrokerError):
-    """The broker's client library is not installed."""
+    """The broker's client library is not installed, or cannot be imported."""
 
 
 class BrokerUnreachable(BrokerError):

@@ -78,7 +78,7 @@ class Gator:
             InvalidSetting: a secret or pattern that is of no use. What comes from the environment
                 is looked at when it is first needed.
             InvalidDSN: no backend answers to it.
-            MissingDriver: the broker's client library is not installed.
+            MissingDriver: the broker's client library is not installed, or cannot be imported.
         """
         self.conn_string = conn_string
         self.queue_name = queue_name

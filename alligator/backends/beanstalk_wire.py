@@ -24,10 +24,10 @@ from ..exceptions import (
     BodyTooLarge,
     BrokerRefused,
     BrokerUnreachable,
-    MissingDriver,
     UnsupportedByBroker,
 )
 from .lookout import Lookout
+from .registry import no_driver
 
 # A window of commands goes out in one write, then all of its answers are read. Both sides would
 # block for ever if we wrote more than the socket buffers hold while the server's answers to it
@@ -82,14 +82,13 @@ def driver() -> ModuleType:
     """Return greenstalk.
 
     Raises:
-        MissingDriver: it is not installed.
+        MissingDriver: it is not installed, or cannot be imported.
     """
     try:
         import greenstalk  # the lazy driver import
     except ImportError as error:
-        raise MissingDriver(
-            'beanstalk:// needs the greenstalk package: pip install "alligator[beanstalk]"'
-        ) from error
+        absent = 'beanstalk:// needs the greenstalk package: pip install "alligator[beanstalk]"'
+        raise no_driver(error, "greenstalk", absent) from error
     return greenstalk
 
 

@@ -9,7 +9,8 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..dsn import Dsn
-from ..exceptions import BrokerError, BrokerRefused, BrokerUnreachable, InvalidDSN, MissingDriver
+from ..exceptions import BrokerError, BrokerRefused, BrokerUnreachable, InvalidDSN
+from .registry import no_driver
 
 #: redis-py's TLS options, passed on as they are.
 TLS_OPTIONS = (
@@ -113,14 +114,13 @@ def driver() -> ModuleType:
     """Return redis-py.
 
     Raises:
-        MissingDriver: it is not installed.
+        MissingDriver: it is not installed, or cannot be imported.
     """
     try:
         import redis
     except ImportError as error:
-        raise MissingDriver(
-            'redis:// needs redis-py, which is not installed: pip install "alligator[redis]"'
-        ) from error
+        absent = 'redis:// needs redis-py, which is not installed: pip install "alligator[redis]"'
+        raise no_driver(error, "redis", absent) from error
     return redis
 
 

@@ -1,8 +1,9 @@
-"""Which class answers to a DSN's scheme."""
+"""Which class answers to a DSN's scheme, and what is raised when it lacks its driver."""
 
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,21 @@ _BUILT_IN = {
     "unix": "redis_backend",
     "beanstalk": "beanstalk_backend",
 }
+
+
+def no_driver(error: ImportError, module: str, absent: str) -> MissingDriver:
+    """Return what to raise for a driver that could not be imported.
+
+    Args:
+        module: the driver's own name.
+        absent: what to say when that itself is not there, and not something that it imports.
+    """
+    if isinstance(error, ModuleNotFoundError) and error.name == module:
+        return MissingDriver(absent)
+    return MissingDriver(
+        f"the driver {module!r} cannot be imported: {error}; install what it needs, or it anew, "
+        f"into {sys.prefix!r}"
+    )
 
 
 def client_class(conn_string: str) -> Callable[[str], Any]:

@@ -73,7 +73,7 @@ def _broker(session: Session) -> Iterator[Check]:
         yield from (readable, Check("secret", False, str(error), "Mend the file of secrets."))
         return
     except MissingDriver as error:
-        yield from (readable, Check("driver", False, str(error), "Install it."))
+        yield from (readable, Check("driver", False, str(error), "Install what is missing."))
         return
     except BrokerError as error:
         yield Check("dsn", False, redacted(str(error), session.secrets), "Mend the DSN.")

@@ -184,6 +184,22 @@ def test_without_its_driver_the_error_says_what_to_install() -> None:
     assert 'pip install "alligator[beanstalk]"' in done.stdout
 
 
+def test_a_driver_that_is_broken_is_not_called_missing(tmp_path: Path) -> None:
+    (tmp_path / "greenstalk.py").write_text("import no_such_part\n")
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "from alligator.backends.beanstalk_backend import Client\n"
+        "from alligator.exceptions import MissingDriver\n"
+        "try: Client('beanstalk://localhost')\n"
+        "except MissingDriver as error: print(error)\n"
+    )
+    argv = [sys.executable, "-c", code, str(tmp_path)]
+
+    done = subprocess.run(argv, capture_output=True, text=True, check=True)
+
+    assert "'greenstalk' cannot be imported: No module named 'no_such_part'; inst" in done.stdout
+
+
 def test_ping_names_the_server_and_its_version(client: Client) -> None:
     assert client.ping().startswith("beanstalkd 1.")
 

@@ -205,12 +205,22 @@ def test_a_wrong_dsn(cli: Cli) -> None:
     assert rows == "dsn\tfalse\nmodule path\ttrue\n"
 
 
-def test_a_missing_driver(cli: Cli, folder: Path) -> None:
-    (folder / "redis.py").write_text("raise ImportError('not here')\n")
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("raise ModuleNotFoundError(name='redis')", 'pip install "alligator[redis]"'),
+        ("import no_such_part", "'redis' cannot be imported: No module named 'no_such_part'; inst"),
+        ("import redis.no_such_part", "'redis' cannot be imported: No module named 'redis.no_such"),
+        ("from redis import no_such_name", "'redis' cannot be imported: cannot import name 'no_"),
+    ],
+)
+def test_a_missing_driver(cli: Cli, folder: Path, code: str, said: str) -> None:
+    (folder / "redis.py").write_text(f"{code}\n")
     done = cli.process("doctor", "--json", "--dsn", "redis://127.0.0.1:1/0")
     rows = {(row := json.loads(line))["check"]: row for line in done.stdout.splitlines()}
     assert done.returncode == 1
-    assert 'pip install "alligator[redis]"' in rows["driver"]["detail"]
+    assert said in rows["driver"]["detail"]
+    assert rows["driver"]["remedy"] == "Install what is missing."
 
 
 def test_a_module_that_is_not_there(cli: Cli) -> None:
