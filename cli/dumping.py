@@ -24,6 +24,7 @@ from alligator.execution import encode
 from alligator.gator import Gator
 from alligator.signing import unwrap
 from alligator.tasks import Task
+from alligator.utils import DottedPath
 
 from .checkpoint import FAR
 from .lines import BadLine, task_of
@@ -71,6 +72,9 @@ def _call(body: bytes) -> dict[str, Any] | None:
     try:
         task = Task.deserialize(body)
         again = json.loads(encode(task))
+        for path in (task.func, task.on_start, task.on_success, task.on_error):
+            if path is not None:
+                DottedPath.parse(str(path))
     except (AlligatorException, ValueError, TypeError):
         return None
     # Others may write what is empty, too, as Alligator 1.0 does.

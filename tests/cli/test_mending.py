@@ -426,6 +426,20 @@ class TestDumpAndLoad:
         assert "is none of waiting, delayed, retrying, blocked, running, failed\n" in result.stderr
         assert given.states() == {}
 
+    @pytest.mark.parametrize("module", ["a-b"])
+    def test_a_path_that_no_line_may_have_is_brought_back(
+        self, cli: Cli, redis_cli: Cli, given: Given, module: str
+    ) -> None:
+        path = {"module": module, "callable": "job"}
+        call = {"module": "shop", "callable": "add", "options": {"on_error": path}}
+        for task_id, other in (("a", path), ("b", call)):
+            body = {"task_id": task_id, "retries": 0, "async": True, **other}
+            given.body(task_id, json.dumps(body).encode())
+        redis_cli.ok("load", "-", input=cli.ok("dump"))
+        for task_id in ("a", "b"):
+            shown, again = cli.json("show", task_id)[0], redis_cli.json("show", task_id)[0]
+            assert again["body"] == shown["body"]
+
     def test_nothing_to_dump(self, cli: Cli) -> None:
         result = cli("dump")
         assert (result.exit_code, result.stdout) == (0, "")
