@@ -14,7 +14,7 @@ They are one tree::
     ├── NotAllowed                a call, or a hook, that the allow list does not have
     ├── InvalidSetting            an allow list or a secret that is of no use
     ├── UnknownModuleError        a task's module cannot be imported
-    │   └── BrokenModuleError     it is there, and raised; the one that retries may help
+    │   └── BrokenModuleError     it is there, and raised: a retry may help
     ├── UnknownCallableError      the module has no such callable
     ├── TaskFailed                a task failed for good, elsewhere
     ├── TaskTimeout               a task ran past its time limit

@@ -17,6 +17,8 @@ from .exceptions import (
     UnknownModuleError,
 )
 
+_NOT_OF_MAIN = "__main__ is another module in the worker; move it to a module"
+
 
 @dataclass(frozen=True, slots=True)
 class DottedPath:
@@ -31,13 +33,15 @@ class DottedPath:
         """Read `package.module.function`; what follows the module may have dots of its own.
 
         Raises:
-            NotImportable: it is no dotted path.
+            NotImportable: it is no dotted path, or one that leads elsewhere in the worker.
         """
         module, dot, name = text.rpartition(".")
         if not dot or not all(part.isidentifier() for part in text.split(".")):
             raise NotImportable(
                 f"{text!r} is not the dotted path of a function; write package.module.function"
             )
+        if f"{module}.".startswith("__main__."):
+            raise NotImportable(_no_path(text, _NOT_OF_MAIN))
         return cls(module, name)
 
     def __str__(self) -> str:
@@ -146,9 +150,7 @@ def _path_to(func: Callable[..., Any]) -> DottedPath:
         raise NotImportable(_not_called(func))
     path = DottedPath(determine_module(func), determine_name(func))
     if path.module == "__main__":
-        raise NotImportable(
-            _no_path(func, "__main__ is another module in the worker; move it to a module")
-        )
+        raise NotImportable(_no_path(func, _NOT_OF_MAIN))
     if "<" in path.name:
         what = "a lambda" if path.name.endswith("<lambda>") else "defined inside a function"
         raise NotImportable(_no_path(func, f"it is {what}; define it at the top of a module"))
@@ -178,7 +180,7 @@ def import_module(module_name: str) -> ModuleType:
     """Import a module by its dotted path.
 
     Raises:
-        UnknownModuleError: it is not there.
+        UnknownModuleError: it is not there, or is `__main__`.
         BrokenModuleError: it raised (or exited) while it was imported.
     """
     loaded = _loaded(module_name)
@@ -196,7 +198,16 @@ def import_module(module_name: str) -> ModuleType:
 
 def _loaded(module_name: str) -> ModuleType | None:
     """Return a module that was imported to its end. importlib looks there first, too, more slowly;
-    and a task's function is nearly always in such a one."""
+    and a task's function is nearly always in such a one.
+
+    Raises:
+        UnknownModuleError: it is `__main__`, which whoever wrote its name had another one of.
+    """
+    if module_name == "__main__":
+        raise UnknownModuleError(
+            "'__main__' is the worker's own program, and not the one that was meant; move the "
+            "function to a module"
+        )
     loaded = sys.modules.get(module_name)
     spec = getattr(loaded, "__spec__", None)
     return None if getattr(spec, "_initializing", False) else loaded

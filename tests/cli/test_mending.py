@@ -426,7 +426,7 @@ class TestDumpAndLoad:
         assert "is none of waiting, delayed, retrying, blocked, running, failed\n" in result.stderr
         assert given.states() == {}
 
-    @pytest.mark.parametrize("module", ["a-b"])
+    @pytest.mark.parametrize("module", ["a-b", "__main__"])
     def test_a_path_that_no_line_may_have_is_brought_back(
         self, cli: Cli, redis_cli: Cli, given: Given, module: str
     ) -> None:

@@ -87,6 +87,8 @@ def test_at_queues_for_a_time(cli: Cli) -> None:
         ((), "Missing argument 'TASK'"),
         (("add",), "'add' is not the dotted path of a function"),
         (("shop.add", "--on-error", "x y"), "Invalid value for '--on-error'"),
+        (("__main__.job",), "'__main__.job' cannot be a task: __main__ is another module in the"),
+        (("shop.add", "--on-error", "__main__.Mail.tell"), "in the worker; move it to a module"),
         (("shop.add", "--args", "5"), "a number where an array is needed"),
         (("shop.add", "--args", '{"a": 1}'), "an object where an array is needed"),
         (("shop.add", "--kwargs", "[]"), "an array where an object is needed"),

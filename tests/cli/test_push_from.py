@@ -163,6 +163,8 @@ class TestBadLines:
             ('{"task":"a.b","kwargs":[]}', "column 24: kwargs is not an object"),
             ('{"args":[1]}', "column 1: there is no task"),
             ('{"task":"add"}', "column 9: 'add' is not the dotted path"),
+            ('{"task":"__main__.job"}', "column 9: '__main__.job' cannot be a task: __main__ is"),
+            ('{"task":"a.b","on_error":"__main__.x"}', "column 26: '__main__.x' cannot be a task"),
             ('{"task":5}', "column 9: task 5 is not text"),
             ('{"task":"a.b","retires":1}', "Did you mean 'retries'?"),
             ('{"kwargs":{"retries":1},"retries": -1,"task":"a.b"}', "column 36: retries -1 is not"),

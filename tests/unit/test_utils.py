@@ -114,6 +114,28 @@ def test_a_text_that_is_no_path_is_refused(text: str) -> None:
         DottedPath.parse(text)
 
 
+@pytest.mark.parametrize("text", ["__main__.job", "__main__.Mail.send"])
+def test_a_text_that_leads_into_main_is_refused(text: str) -> None:
+    with pytest.raises(NotImportable, match=f"'{text}' cannot be a task: __main__ is another"):
+        DottedPath.parse(text)
+
+
+def test_a_module_may_be_called_main_within_a_package() -> None:
+    assert DottedPath.parse("app.__main__.job") == DottedPath("app.__main__", "job")
+
+
+@pytest.mark.parametrize(
+    ("module", "name"), [("__main__", "job"), ("__main__", "Mail.send"), ("__main__.Mail", "send")]
+)
+def test_a_path_of_another_programs_main_is_not_looked_for_here(
+    monkeypatch: pytest.MonkeyPatch, module: str, name: str
+) -> None:
+    monkeypatch.setattr(sys.modules["__main__"], "job", tasks.nothing, raising=False)
+    monkeypatch.setattr(sys.modules["__main__"], "Mail", tasks.Mail, raising=False)
+    with pytest.raises(UnknownModuleError, match="'__main__' is the worker's own program"):
+        DottedPath(module, name)()
+
+
 def test_a_path_is_read_and_shown_without_importing() -> None:
     path = DottedPath.parse("no.such.package.job")
     assert path == DottedPath("no.such.package", "job")
