@@ -51,7 +51,7 @@ def with_lease(dsn: str, seconds: int) -> str:
     return f"{dsn}{'&' if '?' in dsn else '?'}lease={seconds}"
 
 
-def eventually(holds: Callable[[], object], what: str, timeout: float = 20.0) -> None:
+def eventually(holds: Callable[[], object], what: str, timeout: float = 60.0) -> None:
     """Wait until `holds()` is true; raise AssertionError with `what` when it never is."""
     deadline = time.monotonic() + timeout
     while not holds():

@@ -69,7 +69,7 @@ class Person:
         await self.until(lambda: text not in self.screen(), f"{text} is gone")
 
     async def until(self, holds: Callable[[], object], what: str) -> None:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not holds():
             assert time.monotonic() < deadline, f"never: {what}; but:\n{self.screen()}"
             await self.pilot.pause(0.01)
