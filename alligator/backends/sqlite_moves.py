@@ -317,7 +317,7 @@ class Moves:
         if failures is None:
             return False
         self.connection.execute(
-            f"UPDATE tasks SET seq = {_TAIL}, state = ?, rank = ?, attempts = attempts + ?,"
+            "UPDATE tasks SET state = ?, rank = ?, attempts = attempts + ?,"
             f" deliveries = deliveries - ?, failures = ?, {_FREE} WHERE {HELD}",
             (FAILED, self._now, outcome.attempted, not outcome.charged, failures, *held),
         )

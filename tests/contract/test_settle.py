@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+
+import pytest
 
 from alligator.backends.base import (
     MAX_FAILURES,
@@ -11,6 +14,7 @@ from alligator.backends.base import (
     Capability,
     Defer,
     Fail,
+    Lease,
     Outcome,
     Release,
     State,
@@ -296,6 +300,23 @@ def test_a_deferred_task_is_ready_once_the_time_is_over_in_its_old_place(client:
     assert (lease.body, lease.attempts, lease.deliveries) == (b"first", 0, 1)
     ack(client, lease)
     assert drain(client) == [b"second"]
+
+
+@pytest.mark.parametrize("hand_back", [Release, lambda lease: Defer(lease, 0.0)])
+def test_a_failed_task_that_is_handed_back_has_its_old_place(
+    client: Backend, hand_back: Callable[[Lease], Outcome]
+) -> None:
+    for body in (b"failed", b"second", b"third"):
+        push(client, body=body)
+    settle(client, Fail(reserve(client), failure()))
+    lease = client.claim(held(client, b"failed").task_id)
+    assert lease is not None
+
+    settle(client, hand_back(lease))
+
+    # Where the broker chooses the ids, the place goes with the id.
+    at = 0 if Capability.CUSTOM_IDS in client.capabilities else 2
+    assert [lease.body for lease in client.reserve(["all"], 3)].index(b"failed") == at
 
 
 def test_a_task_deferred_for_no_time_is_ready(client: Backend) -> None:
