@@ -317,16 +317,35 @@ class Gator:
         """Keep a reserved task's lease alive for the body of the `with`."""
         return self._keeper.holding(lease)
 
-    def settle(self, outcome: Outcome, queues: Iterable[str] = (), limit: int = 0) -> list[Lease]:
-        """End a lease and, in the same round trip, reserve up to `limit` tasks from `queues`."""
+    def settle(
+        self,
+        outcome: Outcome,
+        queues: Iterable[str] = (),
+        limit: int = 0,
+        *,
+        in_doubt: bool = False,
+    ) -> list[Lease]:
+        """End a lease and, in the same round trip, reserve up to `limit` tasks from `queues`.
+
+        Args:
+            in_doubt: an earlier request, whose answer did not come, may have ended it already.
+        """
         settled = self.client.settle([outcome], tuple(queues), limit)
         if not settled.accepted[0]:
             from .logs import worker_log  # and with it logging, which a push has no use for
 
-            worker_log.warning(
-                "task %s had lost its lease when it ended; what it did may be done again",
-                outcome.lease.task_id,
-            )
+            task_id = outcome.lease.task_id
+            if in_doubt:
+                worker_log.info(
+                    "task %s was settled by a request whose answer did not come, if it still had "
+                    "its lease",
+                    task_id,
+                )
+            else:
+                worker_log.warning(
+                    "task %s had lost its lease when it ended; what it did may be done again",
+                    task_id,
+                )
         return settled.leases
 
     def _finish(

@@ -16,12 +16,12 @@ from types import FrameType
 from typing import Any, Self
 
 from .allow import AllowList
-from .backends.base import Defer, Fail, Lease, Release, Retry
+from .backends.base import Capability, Defer, Fail, Lease, Outcome, Release, Retry
 from .backoff import Backoff
 from .beats import Begun, Pulse, beating
 from .constants import ALL
 from .crashes import MAX_DEATHS
-from .exceptions import BrokerError
+from .exceptions import BrokerError, BrokerUnreachable
 from .execution import Done
 from .forks import handling
 from .gator import Gator
@@ -85,6 +85,7 @@ class Worker:
         self._looping = False
         self._next: Lease | None = None
         self._done: Done | None = None  # run, and not settled yet
+        self._in_doubt = False  # whether a request whose answer did not come may have settled it
         self._runs: tuple[Lease, float] | None = None  # since that monotonic time
         self._pulse: Pulse | None = None
         self._wake: _Wake | None = None
@@ -174,20 +175,30 @@ class Worker:
     def _settle(self, done: Done) -> None:
         if self.interrupted and isinstance(done.error, KeyboardInterrupt):
             # The second SIGINT: whoever sent it does not want the task's end.
-            self.gator.settle(Release(done.outcome.lease))
-            self._done = None
+            self._end(Release(done.outcome.lease))
             return
         # The next task comes with the answer, unless nobody is there to run it.
         last = 0 < self.max_tasks <= self.tasks_complete + 1
         more = self._looping and not self.interrupted and not last
-        fresh = self.gator.settle(done.outcome, self._queues, 1 if more else 0)
+        fresh = self._end(done.outcome, 1 if more else 0)
         self._next = fresh[0] if fresh else None
-        self._done = None
         if self._pulse is not None:
             self._pulse.count([done.outcome], [True])
         self.tasks_complete += 1
         with nullcontext() if self._next is None else self.gator.keeping(self._next):
             self._report(done)
+
+    def _end(self, outcome: Outcome, limit: int = 0) -> list[Lease]:
+        """Settle what was run, and note if that may be done although no answer came."""
+        try:
+            fresh = self.gator.settle(outcome, self._queues, limit, in_doubt=self._in_doubt)
+        except BrokerUnreachable as error:
+            # Where nobody can take over a lease, it is lost with its connection.
+            steal = Capability.STEAL in self.gator.client.capabilities
+            self._in_doubt |= error.maybe_done and steal
+            raise
+        self._done, self._in_doubt = None, False
+        return fresh
 
     def _loop(self, wake: _Wake) -> None:
         away = Backoff()

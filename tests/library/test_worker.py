@@ -346,7 +346,8 @@ def test_it_is_listed_with_what_it_runs_until_it_ends(gator: Gator, notes: Path)
 
 class Unsteady(Client):
     """A broker in this process that answers some requests with an error: `plan` has one a
-    reservation, None for an answer; `at_settle` is for the next ends of leases."""
+    reservation, None for an answer; `at_settle` is for the next ends of leases, which are carried
+    out when the error says that they may be."""
 
     plan: Sequence[BrokerError | None] = ()
     at_settle: Sequence[BrokerError] = ()
@@ -362,6 +363,8 @@ class Unsteady(Client):
     ) -> Settled:
         if self.at_settle:
             first, *self.at_settle = self.at_settle
+            if isinstance(first, BrokerUnreachable) and first.maybe_done:
+                super().settle(outcomes)
             raise first
         return super().settle(outcomes, queues, limit)
 
@@ -400,6 +403,51 @@ def test_a_task_that_ended_while_the_broker_was_away_is_not_run_again(
         eventually(lambda: not unsteady.client.queues(), "it does not come back")
     assert tasks.lines(notes) == ["a", "b", "c"]
     assert caplog.messages == ["waiting for the broker: disk full", "the broker is back"]
+
+
+def test_a_task_whose_settling_had_no_answer_is_not_said_to_have_lost_its_lease(
+    unsteady: Gator, notes: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    unsteady.task(tasks.append, str(notes), "a")
+    task = unsteady.task(tasks.append, str(notes), "b")
+    worker = Worker(unsteady)
+    worker.check_and_run_task()
+    lost = BrokerUnreachable("no answer", maybe_done=True)
+    unsteady.backend.at_settle = [lost, BrokerUnreachable("no connection")]
+
+    for _ in range(2):
+        with pytest.raises(BrokerUnreachable):
+            worker.check_and_run_task()
+    worker.check_and_run_task()
+
+    assert tasks.lines(notes) == ["a", "b"]
+    assert caplog.messages == [
+        f"task {task.task_id} was settled by a request whose answer did not come, "
+        "if it still had its lease"
+    ]
+
+
+def test_a_task_that_loses_its_lease_after_one_in_doubt_is_warned_of(
+    unsteady: Gator, notes: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    unsteady.task(tasks.append, str(notes), "a")
+    worker = Worker(unsteady)
+    unsteady.backend.at_settle = [BrokerUnreachable("no answer", maybe_done=True)]
+    with pytest.raises(BrokerUnreachable):
+        worker.check_and_run_task()
+    worker.check_and_run_task()
+    stolen = unsteady.task(tasks.append, str(notes), "b")
+    unsteady.backend.at_settle = [BrokerUnreachable("no connection")]
+    with pytest.raises(BrokerUnreachable):
+        worker.check_and_run_task()
+    assert unsteady.client.claim(stolen.task_id, force=True)
+
+    worker.check_and_run_task()
+
+    assert caplog.messages == [
+        f"task {stolen.task_id} had lost its lease when it ended; what it did may be done again"
+    ]
 
 
 def test_at_its_end_it_settles_what_it_could_not_before(unsteady: Gator, notes: Path) -> None:
