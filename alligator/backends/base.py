@@ -104,9 +104,9 @@ class Entry(NamedTuple):
         priority: MIN_PRIORITY to MAX_PRIORITY, higher first.
         depends_on: ids that have to succeed first. Ids unknown to the broker count as done; for
             one that this push had refused for its unique key stands the task that holds the key.
-        unique: while a task with this key is held and has not failed, no second one is queued. One
-            that failed and is requeued takes the key again; where another has it by then, the two
-            are held, and no third one while that other is.
+        unique: while any task with this key is held and has not failed, a push queues no other. One
+            that failed may be requeued or claimed though another has the key by then: no third one
+            is queued until both are gone or have failed.
     """
 
     task_id: str

@@ -87,7 +87,7 @@ class Client(Backend):
         if entry.task_id in store.tasks:
             return Receipt(entry.task_id, False)
         if entry.unique is not None and entry.unique in store.unique:
-            held_as[entry.task_id] = store.unique[entry.unique]
+            held_as[entry.task_id] = next(iter(store.unique[entry.unique]))
             return Receipt(held_as[entry.task_id], False)
         # What an earlier task of this id left must not make the new one look finished.
         store.results.pop(entry.task_id, None)

@@ -158,7 +158,9 @@ class Store:
     def __init__(self) -> None:
         self.tasks: dict[str, Task] = {}
         self.queues: dict[str, Queue] = {}
-        self.unique: dict[str, str] = {}
+        #: Of each unique key the ids that have it and have not failed: more than one where a failed
+        #: task was mended while another had it.
+        self.unique: dict[str, dict[str, None]] = {}
         self.dependents: dict[str, dict[str, None]] = {}
         self.results: dict[str, tuple[float, bytes]] = {}
         self.expiries: list[tuple[float, str]] = []
@@ -180,7 +182,7 @@ class Store:
             if state is State.FAILED:
                 self.free_key(task)
             else:
-                self.unique.setdefault(key, task_id)
+                self.unique.setdefault(key, {})[task_id] = None
         if state is State.FAILED:
             wake(self, task_id=task_id)
         elif state is not State.RUNNING and state is not State.BLOCKED:
@@ -212,10 +214,11 @@ class Store:
         wake(self, task_id=task.entry.task_id)
 
     def free_key(self, task: Task) -> None:
-        # A failed task that was requeued may find its key taken by a later one, which keeps it.
         key = task.entry.unique
-        if key is not None and self.unique.get(key) == task.entry.task_id:
-            del self.unique[key]
+        if key is not None and key in self.unique:
+            self.unique[key].pop(task.entry.task_id, None)
+            if not self.unique[key]:
+                del self.unique[key]
 
     def forget_dependencies(self, task: Task) -> None:
         for dependency in task.depends_on:

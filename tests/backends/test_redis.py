@@ -1082,6 +1082,12 @@ def use_everything(client: Client) -> None:
             Fail(leases[2], FAILURE),
         ]
     )
+    client.push_many("all", [Entry("mended", b"body", unique="both")])
+    lease = client.claim("mended")
+    assert lease is not None
+    client.settle([Fail(lease, FAILURE)])
+    client.push_many("all", [Entry("later", b"body", unique="both")])
+    client.requeue("mended")
 
 
 def test_no_key_is_outside_the_namespace(

@@ -57,26 +57,18 @@ class Model:
             case _:
                 return sorted(tasks, key=lambda task: task.sequence)
 
-    def holder(self, entry: Entry) -> Task | None:
-        """The held task because of which `entry` is not queued."""
-        for task in self.tasks.values():
-            if task.task_id == entry.task_id and Capability.CUSTOM_IDS in self.capabilities:
-                return task
-        for task in self.tasks.values():
-            if entry.unique is not None and self._has_key(task, entry.unique):
-                return task
-        return None
-
-    def key_is_taken(self, task: Task) -> bool:
-        """Whether another task has the key of this one, which has failed: who has it once this
-        one is mended is not part of the contract."""
-        key = task.unique
-        return key is not None and any(
-            self._has_key(other, key) for other in self.tasks.values() if other is not task
-        )
-
-    def _has_key(self, task: Task, key: str) -> bool:
-        return task.unique == key and task.state is not State.FAILED
+    def holders(self, entry: Entry) -> list[str]:
+        """The ids of the held tasks because of which `entry` is not queued; which of several with
+        one key a receipt names is not part of the contract."""
+        if entry.task_id in self.tasks and Capability.CUSTOM_IDS in self.capabilities:
+            return [entry.task_id]
+        if entry.unique is None:
+            return []
+        return [
+            task.task_id
+            for task in self.tasks.values()
+            if task.unique == entry.unique and task.state is not State.FAILED
+        ]
 
     def push(self, queue: str, entry: Entry, task_id: str) -> None:
         task = Task(

@@ -9,11 +9,13 @@ import pytest
 from alligator.backends.base import (
     MAX_PRIORITY,
     MIN_PRIORITY,
+    Ack,
     Backend,
     Capability,
     Entry,
     Fail,
     Receipt,
+    Release,
     State,
 )
 from alligator.exceptions import BodyTooLarge, InvalidName, InvalidTask, UnsupportedByBroker
@@ -31,6 +33,7 @@ from .verbs import (
     not_running,
     push,
     push_delayed,
+    push_failed,
     push_in,
     push_retrying,
     reserve,
@@ -295,6 +298,40 @@ def test_a_unique_key_is_free_once_its_holder_is_gone_or_failed(client: Backend)
     push(client, unique="key")
     settle(client, Fail(reserve(client), failure()))
 
+    push(client, unique="key")
+
+
+@pytest.mark.parametrize("mended_by", ["requeue", "claim"])
+@pytest.mark.parametrize("ended_by", ["ack", "fail", "cancel", "drop"])
+@pytest.mark.parametrize("first_to_end", ["mended", "later"])
+def test_a_unique_key_is_taken_until_all_that_have_it_are_gone_or_failed(
+    client: Backend, mended_by: str, ended_by: str, first_to_end: str
+) -> None:
+    if Capability.UNIQUE not in client.capabilities:
+        return
+    mended = push_failed(client, unique="key")
+    later = push(client, "later", unique="key")
+    if mended_by == "requeue":
+        client.requeue(mended)
+    else:
+        lease = client.claim(mended)
+        assert lease is not None
+        settle(client, Release(lease))
+
+    def end(task_id: str) -> None:
+        if ended_by == "cancel":
+            client.cancel(task_id)
+        elif ended_by == "drop":
+            client.drop_all("all" if task_id == mended else "later")
+        else:
+            lease = client.claim(task_id)
+            assert lease is not None
+            settle(client, Ack(lease) if ended_by == "ack" else Fail(lease, failure()))
+
+    first, last = (mended, later) if first_to_end == "mended" else (later, mended)
+    end(first)
+    assert client.push_many("all", [entry(unique="key")]) == [Receipt(last, False)]
+    end(last)
     push(client, unique="key")
 
 

@@ -117,12 +117,12 @@ class BrokerMachine(RuleBasedStateMachine):
 
         assert len(receipts) == size
         for entry, receipt in zip(entries, receipts, strict=True):
-            holder = self.model.holder(entry)
-            assert receipt.queued is (holder is None)
-            if holder is None:
+            holders = self.model.holders(entry)
+            assert receipt.queued is (not holders)
+            if receipt.queued:
                 self.model.push(queue, entry, receipt.task_id)
             else:
-                assert receipt.task_id == holder.task_id
+                assert receipt.task_id in holders
 
     # -- working ------------------------------------------------------------------------------
 
@@ -187,8 +187,6 @@ class BrokerMachine(RuleBasedStateMachine):
         if mend == "drop":
             self.drop(client, task.queue, task.state)
             return
-        if mend != "cancel" and self.model.key_is_taken(task):
-            return
         if task.state is State.RUNNING and not steal:
             with pytest.raises(TaskRunning):
                 getattr(client, mend.replace("steal", "claim"))(task.task_id)
@@ -221,7 +219,6 @@ class BrokerMachine(RuleBasedStateMachine):
     def mend_many(self, data: st.DataObject, verb: str) -> None:
         client = self.any_client(data)
         some = data.draw(st.lists(st.sampled_from(self.by_age()), max_size=4, unique=True))
-        some = [task for task in some if verb == "cancel" or not self.model.key_is_taken(task)]
         wanted = [MENDED[task.state is State.RUNNING] for task in some]
         ids = [task.task_id for task in some]
         mended = [task for task in some if task.state is not State.RUNNING]

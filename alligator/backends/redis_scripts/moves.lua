@@ -224,20 +224,26 @@ local function free_dependents(id)
   end
 end
 
--- Tasks that have failed or are gone let others have their unique key.
+-- Tasks that have failed or are gone let others have their unique key: one that is held, or the next push.
 local function free_unique(ids)
   for at, name in ipairs(fetch(P .. 'unique-of', ids)) do
-    if name and redis.call('HGET', P .. 'unique', name) == ids[at] then
+    if name and redis.call('HGET', P .. 'unique', name) ~= ids[at] then
+      redis.call('SREM', P .. 'unique-too:' .. name, ids[at])
+    elseif name then
       redis.call('HDEL', P .. 'unique', name)
+      local heir = redis.call('SPOP', P .. 'unique-too:' .. name)
+      if heir then
+        redis.call('HSET', P .. 'unique', name, heir)
+      end
     end
   end
 end
 
--- A failed task that is to run once more takes its unique key again, unless another has it by now.
+-- A failed task that is to run once more takes its unique key again; when another has it by now, it is next.
 local function retake_unique(id)
   local name = redis.call('HGET', P .. 'unique-of', id)
-  if name then
-    redis.call('HSETNX', P .. 'unique', name, id)
+  if name and redis.call('HSETNX', P .. 'unique', name, id) == 0 then
+    redis.call('SADD', P .. 'unique-too:' .. name, id)
   end
 end
 

@@ -13,6 +13,8 @@
 --   P failures            hash    id -> one JSON array a line, oldest first
 --   P unique              hash    unique key -> id of the task that holds it
 --   P unique-of           hash    id -> its unique key
+--   P unique-too:KEY      set     ids that have it too and have not failed: they failed and were mended
+--                                 while another one held it
 --   P held-until          hash    id of a blocked task -> due time, or 0
 --   P depends:ID          set     ids that ID waits for
 --   P waiting-on:ID       set     ids that wait for ID
