@@ -13,7 +13,7 @@ from typing import IO, Any, NamedTuple, TypeVar
 
 import click
 
-from alligator.backends.base import Backend, Capability, Mended, Moved, Record, State
+from alligator.backends.base import Backend, Capability, Mended, Moved, Record, State, waiting_last
 
 from .errors import FAILED, CannotPrint, CliError, NotFound, PartlyDone
 from .ids import given_ids
@@ -296,10 +296,11 @@ def change(
 
 def _states(client: Backend, verb: Verb, choice: Choice) -> list[State]:
     known = chosen_states(client, choice.states)
-    if choice.states:
-        # What a retry lets wait would be found, and counted, once more among those that do.
-        return sorted(known, key=lambda state: state is not State.WAITING)
-    return [state for state in known if state in verb.states]
+    states = [state for state in known if choice.states or state in verb.states]
+    if State.WAITING not in verb.leaves:
+        return waiting_last(states)
+    # What a retry lets wait would be found, and counted, once more among those that do.
+    return sorted(states, key=lambda state: state is not State.WAITING)
 
 
 def _batches(

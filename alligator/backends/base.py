@@ -76,6 +76,13 @@ class State(StrEnum):
     FAILED = "failed"
 
 
+def waiting_last(states: Collection[State]) -> list[State]:
+    """Return states in the order in which tasks pass from one to the next without being run, so
+    that going through them one after the other misses none that does so meanwhile."""
+    order = sorted(State, key=lambda state: (state is State.WAITING, state is not State.BLOCKED))
+    return [state for state in order if state in states]
+
+
 class Capability(StrEnum):
     """What a broker can do beyond the part of the contract that all of them keep."""
 

@@ -116,13 +116,14 @@ def _done(reply: Reply) -> bool:
 def drop(connection: Connection, queue: str, states: Collection[State]) -> int:
     """Delete a tube's jobs in these states, as many as there are now; return how many."""
     held = counts(connection, queue)  # so that it ends, however fast others push
+    most = sum(getattr(held, state.value) for state in set(states))
     dropped = 0
-    if State.WAITING in states:
-        dropped += _drop_ready(connection, queue, held.waiting)
     if State.DELAYED in states:
         dropped += _drop_first(connection, queue, b"peek-delayed", held.delayed, states)
     if State.FAILED in states:
         dropped += _drop_first(connection, queue, b"peek-buried", held.failed, states)
+    if State.WAITING in states:  # last, as delayed ones become ready meanwhile
+        dropped += _drop_ready(connection, queue, most - dropped)
     return dropped
 
 

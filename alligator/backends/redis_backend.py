@@ -34,6 +34,7 @@ from .base import (
     Settled,
     State,
     check_name,
+    waiting_last,
 )
 from .redis_driver import SENTINEL_OPTIONS, TLS_OPTIONS, encrypted
 from .redis_line import Line
@@ -283,7 +284,7 @@ class Client(Backend):
         if State.RUNNING in states:
             raise ValueError("running tasks cannot be dropped; their workers hold them")
         dropped = 0
-        for state in states:
+        for state in waiting_last(states):
             more = True
             while more:
                 count, more = self._link.call("drop", queue_name, state.value)

@@ -42,6 +42,7 @@ from .base import (
     Settled,
     State,
     check_name,
+    waiting_last,
 )
 from .roster import WorkerRecord
 from .sqlite_file import QueueFile, is_out_of_room
@@ -281,7 +282,8 @@ class Client(Backend):
         self._catch_up([queue_name])
         with self._file.reading() as connection:
             last = views.last_seq(connection)
-        return sum(self._drop(queue_name, STATES.index(state), last) for state in set(states))
+        order = [STATES.index(state) for state in waiting_last(states)]
+        return sum(self._drop(queue_name, code, last) for code in order)
 
     def _drop(self, queue_name: str, code: int, last: int) -> int:
         dropped = 0

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from alligator.backends.base import Mended, Record, State
+from alligator.backends.base import Mended, Record, State, waiting_last
 from alligator.gator import Gator
 
 from ..backup import Backup
@@ -79,7 +79,7 @@ def command(session: Session, /, backup: str | None, **options: Any) -> int:
     client = gator.client
     queues = chosen_queues(client, choice.queue, choice.all_queues)
     states = chosen_states(client, choice.states)
-    states = [state for state in states if state is not State.RUNNING]
+    states = waiting_last([state for state in states if state is not State.RUNNING])
     one_by_one = bool(choice.wanted or backup is not None or manner.rate)
     running = 0 if choice.states or choice.wanted else count(client, queues, [State.RUNNING])
 

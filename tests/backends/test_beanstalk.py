@@ -18,9 +18,11 @@ from typing import NamedTuple
 import greenstalk
 import pytest
 
+from alligator.backends import beanstalk_mending
 from alligator.backends.base import (
     Ack,
     Capability,
+    Counts,
     Entry,
     Fail,
     Failure,
@@ -579,6 +581,24 @@ def test_a_delayed_drop_finishes_a_burial_that_was_cut_short(
     assert client.drop("all", [State.DELAYED]) == 1
 
     assert [record.body for record in client.peek("all", State.FAILED).records] == [b"failed"]
+
+
+def test_a_drop_misses_none_that_falls_due_meanwhile(
+    client: Client, foreign: greenstalk.Client[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task_id = push(client, delay_until=time.time() + 3600)
+    counts = beanstalk_mending.counts
+
+    def counting(connection: Connection, queue: str) -> Counts:
+        held = counts(connection, queue)
+        foreign.kick_job(int(task_id))
+        return held
+
+    with monkeypatch.context() as patch:
+        patch.setattr(beanstalk_mending, "counts", counting)
+        assert client.drop_all("all") == 1
+
+    assert client.len("all") == 0
 
 
 def test_a_claimed_failed_task_that_is_handed_back_runs(client: Client) -> None:

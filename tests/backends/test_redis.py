@@ -456,6 +456,25 @@ def test_at_maxmemory_what_was_leased_to_nobody_is_taken_back(
         assert lease.deliveries == 1
 
 
+def test_a_drop_misses_none_that_falls_due_meanwhile(
+    make: Callable[..., Client], raw: Any, redis_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = make()
+    client.push_many("all", [Entry("one", b"body", time.time() + LATER)])
+    call = client._link.call
+
+    def calling(name: str, *arguments: Any) -> Any:
+        answer = call(name, *arguments)
+        raw.zadd(f"{prefix_of(redis_dsn)}delayed:all", {"one": 1}, xx=True)  # due
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(client._link, "call", calling)
+        assert client.drop_all("all") == 1
+
+    assert client.len("all") == 0
+
+
 # -- a server that goes and comes ----------------------------------------------------------------
 
 

@@ -644,6 +644,26 @@ def test_the_sums_stay_true(client: Client, path: Path) -> None:
     assert kept == counted != []
 
 
+def test_a_drop_misses_none_that_falls_due_meanwhile(
+    client: Client, sqlite_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    later = Client(sqlite_dsn)
+    later.clock = lambda: time.time() + 2 * DELAY
+    push(client, delay_until=time.time() + DELAY)
+    drop = client._drop
+
+    def dropping(queue: str, code: int, last: int) -> int:
+        dropped = drop(queue, code, last)
+        later.counts("all")  # finds what is due by its clock
+        return dropped
+
+    monkeypatch.setattr(client, "_drop", dropping)
+
+    assert client.drop_all("all") == 1
+    assert client.len("all") == 0
+    later.close()
+
+
 def test_text_that_is_no_text_is_named(client: Client) -> None:
     for verb in (client.find, client.cancel, client.claim, client.requeue, client.result):
         with pytest.raises(InvalidName, match="are no text"):

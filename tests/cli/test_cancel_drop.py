@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
-from alligator.backends.base import State
+from alligator.backends.base import Page, State
+from alligator.backends.sqlite_backend import Client
 
 from .conftest import Cli, Given
 
@@ -92,6 +94,22 @@ class TestDrop:
         given.task("shop.add", queue="one")
         given.task("shop.add", queue="two")
         assert counts(cli.ok("drop", "--all-queues", "--yes")) == (2, 2, 0, 0)
+        assert given.states() == {}
+
+    @pytest.mark.parametrize("how", [["drop", "--rate", "900/s"], ["cancel"]])
+    def test_what_falls_due_meanwhile_is_removed_too(
+        self, cli: Cli, given: Given, monkeypatch: pytest.MonkeyPatch, how: list[str]
+    ) -> None:
+        task_id = given.task("shop.add", delay_by=60)
+        peek = Client.peek
+
+        def peeking(client: Client, *args: Any) -> Page:
+            page = peek(client, *args)
+            client.requeue_many([task_id])
+            return page
+
+        monkeypatch.setattr(Client, "peek", peeking)
+        cli.ok(*how, "-q", "all", "--yes")
         assert given.states() == {}
 
     def test_a_dry_run_only_counts(self, cli: Cli, given: Given) -> None:
