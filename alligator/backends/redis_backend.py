@@ -159,6 +159,8 @@ class Client(Backend):
         answer, *rest = self._lease("claim", asked, [kept_id, int(force)])
         if answer == b"running":
             _refuse_running(task_id, rest)
+        if answer == b"over":
+            return self.claim(task_id, force)  # as of now; nobody has had that lease
         if answer != b"leased":
             return None
         queue, value = rest

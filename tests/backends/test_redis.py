@@ -31,6 +31,7 @@ from alligator.backends.base import (
     Failure,
     Finished,
     FinishedState,
+    Lease,
     Mended,
     Move,
     Outcome,
@@ -48,6 +49,7 @@ from alligator.exceptions import (
     BrokerUnreachable,
     InvalidDSN,
     InvalidTask,
+    TaskRunning,
 )
 
 from ..faults.proxy import Proxy, proxied
@@ -96,6 +98,7 @@ def lossy(proxy: Proxy, redis: Server, redis_dsn: str, make: Callable[..., Clien
     client.settle([], ["all"], 1)
     client.push_many("warm", entries(1))
     client.cancel("unknown")
+    client.claim("unknown")
     return client
 
 
@@ -248,6 +251,80 @@ def test_a_claim_whose_answer_is_lost_returns_the_lease(lossy: Client, proxy: Pr
     assert proxy.lost == 1
     assert lease is not None
     assert lossy.settle([Ack(lease)]).accepted == [True]
+
+
+@pytest.fixture
+def ends_meanwhile(
+    lossy: Client, proxy: Proxy, raw: Any, redis_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[Callable[[], object]], None]:
+    """A function that has the next answer lost, and before the call is sent again ends its leases
+    of the queue `all` and does what it is given."""
+
+    def arrange(meanwhile: Callable[[], object]) -> None:
+        follow = lossy._link._follow
+
+        def following(*args: Any) -> None:
+            running = f"{prefix_of(redis_dsn)}running:all"
+            raw.zadd(running, dict.fromkeys(raw.zrange(running, 0, -1), 1))
+            meanwhile()
+            follow(*args)
+
+        monkeypatch.setattr(lossy._link, "_follow", following)
+        proxy.lose_after = 0
+
+    return arrange
+
+
+def test_a_settle_whose_answer_is_lost_does_not_return_leases_that_ended(
+    lossy: Client, make: Callable[..., Client], ends_meanwhile: Callable[..., None]
+) -> None:
+    other = make()
+    other.push_many("all", [Entry(name, b"body") for name in ("acked", "failed", "held", "next")])
+
+    def meanwhile() -> None:
+        acked, failed, _ = other.reserve(["all"], 3)
+        other.settle([Ack(acked), Fail(failed, FAILURE)])
+
+    ends_meanwhile(meanwhile)
+
+    assert lossy.reserve(["all"], 3) == []
+    assert other.counts("all")[1:7] == (1, 0, 0, 0, 1, 1)
+
+
+def test_a_claim_whose_answer_is_lost_is_made_anew_once_its_lease_has_ended(
+    lossy: Client, make: Callable[..., Client], ends_meanwhile: Callable[..., None]
+) -> None:
+    other = make()
+    other.push_many("all", [Entry("one", b"body")])
+    ends_meanwhile(lambda: other.counts("all"))
+
+    lease = lossy.claim("one")
+
+    assert lease is not None
+    assert lossy.settle([Ack(lease)]).accepted == [True]
+
+
+@pytest.mark.parametrize("acked", [True, False])
+def test_a_claim_whose_answer_is_lost_tells_who_has_had_the_task_since(
+    lossy: Client, make: Callable[..., Client], ends_meanwhile: Callable[..., None], acked: bool
+) -> None:
+    other = make()
+    other.push_many("all", [Entry("one", b"body")])
+    taken: list[Lease] = []
+
+    def meanwhile() -> None:
+        taken.extend(other.reserve(["all"], 1))
+        if acked:
+            other.settle([Ack(taken[0])])
+
+    ends_meanwhile(meanwhile)
+
+    if acked:
+        assert lossy.claim("one") is None
+    else:
+        with pytest.raises(TaskRunning, match=f"running on {other.worker}"):
+            lossy.claim("one")
+        assert other.settle([Ack(taken[0])]).accepted == [True]
 
 
 def test_a_retry_whose_answer_is_lost_counts_once(lossy: Client, proxy: Proxy) -> None:

@@ -1,7 +1,8 @@
 -- Take one task under a lease.
 -- ARGV[3] duration of a lease in µs, [4] token, [5] worker, [6] what calls before it may have leased to
 -- nobody (take_back() of moves.lua), [7] id, [8] "1": from a worker too.
--- Returns {"leased", its queue, the task}, {"running", its worker}, or {"unknown"}.
+-- Returns {"leased", its queue, the task}, {"running", its worker}, {"unknown"}, or {"over"} when the call was
+-- repeated after the end of its lease.
 
 local id = ARGV[7]
 
@@ -28,6 +29,7 @@ local done = once(function()
   return {'leased', task.queue}, true
 end)
 if done[1] == 'leased' then
-  return {'leased', done[2], redis.call('HGET', P .. 'tasks', id)}
+  local value = fetch_leased({id}, ARGV[4])[1]
+  return value and {'leased', done[2], value} or {'over'}
 end
 return done

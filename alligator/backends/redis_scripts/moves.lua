@@ -110,6 +110,16 @@ local function read_lease(value)
   return found
 end
 
+-- Which of these tasks are leased under a token: what a repeated call still has of what it leased. The
+-- others, whose leases are over, are false.
+local function fetch_leased(ids, token)
+  local values = fetch(P .. 'tasks', ids)
+  for at, value in ipairs(fetch(P .. 'leases', ids)) do
+    values[at] = read_lease(value).token == token and values[at]
+  end
+  return values
+end
+
 -- Make ready what calls of this client leased to nobody, as their answers never came. It is at the place
 -- that it had, and uncharged, so this comes before anything is promoted.
 -- `lost`: JSON with the tokens of the leases, and the queues and ids that were asked for; or ''.

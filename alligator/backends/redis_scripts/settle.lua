@@ -9,7 +9,7 @@
 --   release, charge  handed back unstarted, or after its worker died
 --   defer            handed back, to run later: delay in µs
 -- Returns {a string with 1 or 0 for each outcome: did its lease hold, how many were reserved from each
--- queue, their ids, their tasks}.
+-- queue, their ids, their tasks; false for one whose lease is over, when the call was repeated}.
 
 local duration, token, worker, limit = tonumber(ARGV[3]), ARGV[4], ARGV[5], tonumber(ARGV[7])
 local first_outcome = 10 + ARGV[9]
@@ -303,4 +303,4 @@ local done = once(function()
   numbers, reserved, values = reserve()
   return {answers, numbers, reserved}, took_back or #accepted > 0 or #reserved > 0
 end)
-return {done[1], done[2], done[3], values or fetch(P .. 'tasks', done[3])}
+return {done[1], done[2], done[3], values or fetch_leased(done[3], token)}
