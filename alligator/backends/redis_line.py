@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
 import socket
 import time
+import weakref
 from contextlib import suppress
 from typing import Any
 
@@ -40,6 +42,7 @@ class Line:
         self._connection: Any = None
         self._again_at = self._sure_at = -math.inf
         self.server = ""
+        _lines.add(self)
 
     def hold(self) -> int | None:
         """Hold it anew, unless it is held; see Backend.hold_line.
@@ -95,3 +98,20 @@ class Line:
         connection, self._connection, self.server = self._connection, None, ""
         if connection is not None:
             connection.disconnect()
+
+    def _begin(self) -> None:
+        # In a forked child: the line tells of the parent, whose channel it is, and would go on to
+        # after its end. To close it here leaves it open there.
+        self.drop()
+        self._again_at = -math.inf
+
+
+_lines: weakref.WeakSet[Line] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    for line in list(_lines):
+        line._begin()
+
+
+os.register_at_fork(after_in_child=_begin_anew)

@@ -16,6 +16,7 @@ from alligator.backends.base import Ack, Entry
 from alligator.backends.redis_backend import Client
 from alligator.backends.roster import WorkerRecord
 
+from ..contract.verbs import in_child
 from ..servers import Server, eventually, redis_server, with_lease
 
 MakeClient = Callable[..., Client]
@@ -78,6 +79,25 @@ def test_what_a_client_holds_that_lives_is_not_ready(make: MakeClient) -> None:
 
     assert looks(second) == []
     assert looks(first) == []
+
+
+def test_a_forked_child_holds_a_line_of_its_own(make: MakeClient) -> None:
+    first, second = make(), make()
+    line = holding(first)
+
+    def work() -> None:
+        first.push_many("all", [Entry("y", b"body")])
+        assert first.hold_line() is not None
+        beat(first)
+        assert first.reserve(["all"], 1)
+        assert looks(second) == []
+
+    assert in_child(work) == 0
+
+    found: list[Any] = []
+    eventually(lambda: found.extend(looks(second)) or found, "the child's task is ready")
+    assert [lease.task_id for lease in found] == ["y"]
+    assert first.hold_line() == line
 
 
 def test_one_look_is_not_believed(make: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,12 +12,12 @@ import pytest
 
 from alligator.backends.base import Ack, Backend, Capability
 
-from ..servers import eventually
 from .verbs import (
     MakeClient,
     bodies,
     drain,
     entry,
+    in_child,
     lease_of,
     listed,
     push,
@@ -47,33 +47,6 @@ def run_all(*targets: Callable[[], object]) -> None:
         assert not thread.is_alive()
     if errors:
         raise errors[0]
-
-
-def in_child(work: Callable[[], None]) -> int:
-    """Fork, run `work` in the child and return its exit status, which is 0 when all went well."""
-    pid = os.fork()
-    if pid == 0:
-        status = 1
-        try:
-            work()
-            status = 0
-        finally:
-            os._exit(status)
-    ended: list[int] = []
-
-    def has_ended() -> bool:
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found:
-            ended.append(os.waitstatus_to_exitcode(status))
-        return bool(ended)
-
-    try:
-        eventually(has_ended, "the forked child hangs")
-    finally:
-        if not ended:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-    return ended[0]
 
 
 def push_and_run(pushers: Sequence[Backend], workers: Sequence[Backend]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import os
+import signal
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from alligator.backends.base import (
@@ -204,3 +206,30 @@ def lose_lease(make_client: MakeClient) -> tuple[Backend, Lease, Backend, Lease]
 
     eventually(passed_on, "the lease does not end")
     return first, lost, second, leases[0]
+
+
+def in_child(work: Callable[[], None]) -> int:
+    """Fork, run `work` in the child and return its exit status, which is 0 when all went well."""
+    pid = os.fork()
+    if pid == 0:
+        status = 1
+        try:
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    ended: list[int] = []
+
+    def has_ended() -> bool:
+        found, status = os.waitpid(pid, os.WNOHANG)
+        if found:
+            ended.append(os.waitstatus_to_exitcode(status))
+        return bool(ended)
+
+    try:
+        eventually(has_ended, "the forked child hangs")
+    finally:
+        if not ended:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+    return ended[0]
