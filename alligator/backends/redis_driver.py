@@ -53,7 +53,8 @@ REMEDIES = {
     "WRONGPASS": "check the user name and password in the DSN",
     "NOAUTH": "the server wants a password: put it in the DSN, redis://:password@host",
     "NOPERM": "give this user ~{prefix}:* &{prefix}:* +@read +@write +@scripting +@pubsub +time "
-    "-@dangerous +info, with redis+cluster:// +cluster|slots, and with replicas= +wait",
+    "-@dangerous +info, with a database other than 0 +select, with redis+cluster:// "
+    "+cluster|slots, and with replicas= +wait",
     "OOM": "the server is at maxmemory: drain the queues, drop failed tasks or raise it",
     "MISCONF": "the server cannot write its files: look at its log and the room on its disk",
     "CROSSSLOT": "give this namespace a prefix of its own",

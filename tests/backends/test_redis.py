@@ -752,11 +752,16 @@ def test_a_user_without_the_rights_is_refused(tmp_path: Path, rights: str) -> No
         client.close()
 
 
-def test_the_rights_that_the_refusal_names_are_enough(tmp_path: Path) -> None:
+@pytest.mark.parametrize("database", [0, 1])
+def test_the_rights_that_the_refusal_names_are_enough(tmp_path: Path, database: int) -> None:
     rights = re.search(r"~\S+ .*?\+info", REMEDIES["NOPERM"])
+    more = re.search(r"a database other than 0 (\+\w+)", REMEDIES["NOPERM"])
     assert rights is not None
-    with redis_server(tmp_path, *user(rights[0].replace("prefix", "mine"))) as server:
-        client = Client(server.dsn.replace("//", "//me:pw@") + "?prefix=mine")
+    assert more is not None
+    named = rights[0].replace("prefix", "mine") + (f" {more[1]}" if database else "")
+    with redis_server(tmp_path, *user(named)) as server:
+        at = server.dsn.replace("//", "//me:pw@").removesuffix("/0")
+        client = Client(f"{at}/{database}?prefix=mine")
         (receipt,) = client.push_many("all", entries(1))
         client.wait(["all"], 0.1)
         (lease,) = client.reserve(["all"], 1)
