@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import select
 import threading
@@ -32,6 +33,10 @@ PROMISES = frozenset(
 REPEATABLE = {
     "push": "; a push may be repeated with its id, which is not queued again while it is held"
 }
+
+#: Seconds after which a call is not repeated, as the server forgets its answer after 300 (once() of
+#: prelude.lua) and would carry it out again: only a process that was stopped takes so long.
+REMEMBERED = 280.0
 
 #: The scripts that do without moves.lua.
 MOVELESS = frozenset(
@@ -192,7 +197,8 @@ class Link:
                 self._await_replicas(connection)
             return answer
 
-        return self._persist(connection, evaluate, deadline, REPEATABLE.get(name, ""))
+        keeps = REMEMBERED if name in PROMISES else math.inf
+        return self._persist(connection, evaluate, deadline, REPEATABLE.get(name, ""), keeps)
 
     def _await_replicas(self, connection: Any) -> None:
         """Wait until so many replicas as the DSN asks for have what the last call changed."""
@@ -262,6 +268,7 @@ class Link:
         attempt: Callable[[], _T],
         deadline: float | None = None,
         remedy: str = "",
+        keeps: float = math.inf,
     ) -> _T:
         """Try until there is an answer: once more in any case, then until the time-out is over.
 
@@ -272,16 +279,25 @@ class Link:
         Args:
             deadline: when the time-out is over; left out, it begins now.
             remedy: what the error adds when nobody knows whether it was carried out.
+            keeps: for how many seconds the server knows what it has carried out.
         """
         began = time.monotonic()
         deadline = began + self.timeout if deadline is None else deadline
         single = deadline - began < self.timeout / 2
         pause = 0.0
         connected = lost = False
+        # By the wall clock, as others may stand still with a computer that is suspended.
+        lost_at, sent_at = math.inf, -math.inf
         while True:
             try:
                 self._connect(connection)
                 connected = True
+                sent_at = time.time()
+                if sent_at - lost_at > keeps:
+                    raise BrokerUnreachable(
+                        f"{self.where}: not sent again: the answer was lost over {keeps:g} s ago, "
+                        "and Redis may have forgotten it"
+                    )
                 return attempt()
             except (self._driver.RedisError, OSError, BrokerUnreachable) as error:
                 ours = translate(error, self.where)
@@ -289,9 +305,12 @@ class Link:
                     raise  # a worker's time was up, and no signal would end another attempt
                 no_answer = code_of(error) is None
                 lost |= connected and no_answer and ours is not error
+                if lost:
+                    lost_at = min(lost_at, sent_at)
                 late = self._hurry() or time.monotonic() + pause > deadline
                 never_met = not (self._met or self._place.answered) and no_answer
-                given_up = (late and single) or (pause > 0 and (late or never_met))
+                forgotten = sent_at - lost_at > keeps
+                given_up = forgotten or (late and single) or (pause > 0 and (late or never_met))
                 if not isinstance(ours, BrokerUnreachable):
                     raise ours from error
                 if given_up:

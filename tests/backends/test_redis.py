@@ -23,7 +23,7 @@ import redis as redis_py
 from redis import exceptions as redis_errors
 
 from alligator import Gator
-from alligator.backends import redis_backend
+from alligator.backends import redis_backend, redis_link
 from alligator.backends.base import (
     Ack,
     Entry,
@@ -130,6 +130,22 @@ def test_a_push_whose_answer_is_lost_queues_once(lossy: Client, proxy: Proxy) ->
     assert proxy.lost == 1
     assert receipts == [("new", True), ("held", False)]
     assert lossy.counts("all").waiting == 2
+
+
+def test_a_push_that_the_server_may_have_forgotten_is_not_sent_again(
+    lossy: Client, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(redis_link, "REMEMBERED", 0.0)  # any repetition is too late
+    proxy.lose_after = 0
+
+    with pytest.raises(BrokerUnreachable, match=r"forgotten it; whether .* unknown; a push") as no:
+        lossy.push_many("all", [Entry("one", b"body")])
+
+    assert no.value.maybe_done
+    (lease,) = lossy.reserve(["all"], 1)
+    assert lossy.settle([Ack(lease)]).accepted == [True]
+    proxy.lose_after = 0
+    assert lossy.counts("all").waiting == 0  # a look may be repeated at any time
 
 
 def test_a_push_resent_after_its_task_has_run_does_not_run_again(
