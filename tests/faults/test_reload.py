@@ -22,6 +22,7 @@ from .conftest import ROOT, StartWorker, noted, pid_when_started
 from .processes import children_of
 
 GatorFor = Callable[[str], Gator]
+AtWork = Callable[..., tuple[Gator, subprocess.Popen[str]]]
 
 
 def write_code(folder: Path, version: int, module: str = "fresh") -> None:
@@ -210,18 +211,26 @@ def test_a_changed_file_brings_fresh_processes_and_a_broken_one_ends_nothing(
     assert worker.poll() is None
 
 
+@pytest.fixture
+def at_work(
+    sqlite_dsn: str, start_worker: StartWorker, gator_for: GatorFor, evidence: str, code: Path
+) -> AtWork:
+    """Start a worker with options in the code's folder, and see it run a task."""
+
+    def start(*options: str) -> tuple[Gator, subprocess.Popen[str]]:
+        gator = gator_for(sqlite_dsn)
+        gator.push_many([work(evidence, "first")])
+        worker = start_worker(sqlite_dsn, *options, path=str(ROOT), cwd=code)
+        eventually(lambda: noted(evidence, "version") == ["1"], "the old code ran")
+        return gator, worker
+
+    return start
+
+
 def test_what_it_imports_may_be_broken_for_a_while(
-    sqlite_dsn: str,
-    start_worker: StartWorker,
-    gator_for: GatorFor,
-    evidence: str,
-    tmp_path: Path,
-    code: Path,
+    at_work: AtWork, evidence: str, tmp_path: Path, code: Path
 ) -> None:
-    gator = gator_for(sqlite_dsn)
-    gator.push_many([work(evidence, "first")])
-    worker = start_worker(sqlite_dsn, "--import", "fresh", path=str(ROOT), cwd=code)
-    eventually(lambda: noted(evidence, "version") == ["1"], "the old code ran")
+    gator, worker = at_work("--import", "fresh")
 
     (code / "fresh.py").write_text("def work(:")
     worker.send_signal(signal.SIGHUP)
@@ -235,17 +244,9 @@ def test_what_it_imports_may_be_broken_for_a_while(
 
 
 def test_while_its_folder_is_gone_tasks_wait(
-    sqlite_dsn: str,
-    start_worker: StartWorker,
-    gator_for: GatorFor,
-    evidence: str,
-    tmp_path: Path,
-    code: Path,
+    at_work: AtWork, evidence: str, tmp_path: Path, code: Path
 ) -> None:
-    gator = gator_for(sqlite_dsn)
-    gator.push_many([work(evidence, "first")])
-    worker = start_worker(sqlite_dsn, path=str(ROOT), cwd=code)
-    eventually(lambda: noted(evidence, "version") == ["1"], "the code ran")
+    gator, worker = at_work()
 
     shutil.rmtree(code)
     worker.send_signal(signal.SIGHUP)
