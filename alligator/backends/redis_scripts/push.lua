@@ -41,15 +41,6 @@ local function place(term)
   end
 end
 
--- Nobody must take what an earlier task of the same id left for the result of the new one.
-local function forget_results(ids)
-  if redis.call('EXISTS', P .. 'results') == 1 then
-    for id in pairs(ids) do
-      redis.call('DEL', P .. 'result:' .. id)
-    end
-  end
-end
-
 return once(function()
   local given = {}
   for at = 4, #ARGV, 3 do
@@ -95,7 +86,12 @@ return once(function()
     return refused, false
   end
   each_chunk('HSET', P .. 'tasks', values)
-  forget_results(batch)
+  if redis.call('EXISTS', P .. 'results') == 1 then
+    -- Nobody must take what an earlier task of the same id left for the result of the new one.
+    for id in pairs(batch) do
+      redis.call('DEL', P .. 'result:' .. id)
+    end
+  end
   for _, term in ipairs(special) do
     if place(term) then
       ready[#ready + 1] = order(term.priority, term.seq)
