@@ -6,10 +6,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 _generation = 0
 
@@ -23,6 +24,21 @@ _blocked = threading.local()
 def generation() -> int:
     """Return a number that is another one in a copy of this process."""
     return _generation
+
+
+class Beginner(Protocol):
+    """What has to be made anew in a copy of this process."""
+
+    def begin(self) -> None:
+        """Take over nothing of the original's."""
+
+
+_beginners: weakref.WeakSet[Beginner] = weakref.WeakSet()
+
+
+def begins_in_copies(one: Beginner) -> None:
+    """Have `one.begin()` called in each copy of this process, while anybody holds `one`."""
+    _beginners.add(one)
 
 
 @contextmanager
@@ -57,6 +73,8 @@ def _after_in_child() -> None:
         if signal.getsignal(number) is handler:
             signal.signal(number, before)
     _let_through()
+    for one in list(_beginners):
+        one.begin()
 
 
 # Counting copies is cheaper than two calls of getpid for each task.

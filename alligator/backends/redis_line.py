@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import math
-import os
 import socket
 import time
-import weakref
 from contextlib import suppress
 from typing import Any
 
 from ..exceptions import BrokerError
+from ..forks import begins_in_copies
 from .redis_driver import driver
 from .redis_link import Link, read_info, readable, socket_of
 
@@ -42,7 +41,7 @@ class Line:
         self._connection: Any = None
         self._again_at = self._sure_at = -math.inf
         self.server = ""
-        _lines.add(self)
+        begins_in_copies(self)
 
     def hold(self) -> int | None:
         """Hold it anew, unless it is held; see Backend.hold_line.
@@ -99,19 +98,8 @@ class Line:
         if connection is not None:
             connection.disconnect()
 
-    def _begin(self) -> None:
-        # In a forked child: the line tells of the parent, whose channel it is, and would go on to
-        # after its end. To close it here leaves it open there.
+    def begin(self) -> None:
+        """Hold none in a forked child: the line tells of the parent, whose channel it is, and would
+        go on to after its end. To close it here leaves it open there."""
         self.drop()
         self._again_at = -math.inf
-
-
-_lines: weakref.WeakSet[Line] = weakref.WeakSet()
-
-
-def _begin_anew() -> None:
-    for line in list(_lines):
-        line._begin()
-
-
-os.register_at_fork(after_in_child=_begin_anew)

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import select
 import threading
 import time
 import uuid
-import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +16,7 @@ from typing import Any, TypeVar
 
 from ..dsn import Dsn
 from ..exceptions import BrokerRefused, BrokerUnreachable
+from ..forks import begins_in_copies
 from .lookout import Lookout
 from .redis_driver import code_of, driver, translate
 from .redis_place import Where, place
@@ -95,12 +94,12 @@ class Link:
         self._place = place(dsn, self.timeout / 2, base[1 : base.index("}")])
         self._at: Where | None = None  # where to connect; None: find it
         self._met: set[Where | None] = set()  # the servers that were found fit to keep tasks
-        self._begin()
-        _links.add(self)
+        self.begin()
+        begins_in_copies(self)
 
-    def _begin(self) -> None:
-        # Also called in a forked child, where the parent's lock may be held for ever, its sockets
-        # belong to the parent, and its client id would mix up two series of numbers.
+    def begin(self) -> None:
+        """Begin a life of its own: in a forked child the parent's lock may be held for ever, its
+        sockets belong to the parent, and its client id would mix up two series of numbers."""
         self._lock = threading.Lock()
         self._calls = self._make()
         self._idle: list[Any] = []
@@ -285,7 +284,7 @@ class Link:
         deadline = began + self.timeout if deadline is None else deadline
         single = deadline - began < self.timeout / 2
         pause = 0.0
-        connected = lost = False
+        connected = False
         # By the wall clock, as others may stand still with a computer that is suspended.
         lost_at, sent_at = math.inf, -math.inf
         while True:
@@ -304,8 +303,7 @@ class Link:
                 if ours is error and self._hurry():
                     raise  # a worker's time was up, and no signal would end another attempt
                 no_answer = code_of(error) is None
-                lost |= connected and no_answer and ours is not error
-                if lost:
+                if connected and no_answer and ours is not error:
                     lost_at = min(lost_at, sent_at)
                 late = self._hurry() or time.monotonic() + pause > deadline
                 never_met = not (self._met or self._place.answered) and no_answer
@@ -315,7 +313,7 @@ class Link:
                     raise ours from error
                 if given_up:
                     cause = error.__cause__ if ours is error else error
-                    raise (_in_doubt(ours, remedy) if lost else ours) from cause
+                    raise (_in_doubt(ours, remedy) if lost_at < math.inf else ours) from cause
                 self._follow(connection, error)
             time.sleep(pause)
             pause = min(0.25, 2 * pause + 0.01)
@@ -451,14 +449,3 @@ def readable(seconds: float, *files: Any) -> set[int]:
         if file is not None:
             poller.register(file, select.POLLIN)
     return {number for number, _ in poller.poll(seconds * 1000)}
-
-
-_links: weakref.WeakSet[Link] = weakref.WeakSet()
-
-
-def _begin_anew() -> None:
-    for link in list(_links):
-        link._begin()
-
-
-os.register_at_fork(after_in_child=_begin_anew)
