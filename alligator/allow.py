@@ -162,7 +162,8 @@ def _home(target: object) -> str:
 def _constructors(target: object) -> Iterator[str]:
     """Yield the paths of what a call of a class, or of an object that is not a function itself,
     runs: a class of ours can have another's constructor. What Python's own types do is left out."""
-    if not isinstance(target, type) and isinstance(origin := _origin(target), type):
+    origin = getattr(target, "__origin__", None)  # of an object like Popen[str], which calls it
+    if isinstance(origin, type) and not isinstance(target, type):
         target = origin
     if isinstance(target, type):
         parts = [(type(target), "__call__"), (target, "__new__"), (target, "__init__")]
@@ -181,11 +182,6 @@ def _constructors(target: object) -> Iterator[str]:
             yield _home(function)
         else:
             yield f"{_home(owner)}.{name}"
-
-
-def _origin(target: object) -> object:
-    """Return what an object like Popen[str] was made of, and calls."""
-    return getattr(target, "__origin__", None)
 
 
 def _has_path(target: object) -> bool:
